@@ -1,0 +1,22 @@
+//! The hand-over of an upgraded connection from the control plane to the shard that accepted it.
+
+use std::net::TcpStream;
+
+use bytes::Bytes;
+
+use crate::protocol::Request;
+
+/// A connection whose handshake succeeded, with everything a session needs to begin.
+pub struct Adopt {
+    /// The socket, non-blocking, out of the control runtime's hands.
+    pub stream: TcpStream,
+    /// The handshake's answer (the 101), not yet written: the shard writes it once the session is a member of its
+    /// rooms, so that a client that has seen it misses nothing that is sent afterwards.
+    pub response: Vec<u8>,
+    /// What the peer sent right behind its request; decoded before anything is read.
+    pub leftover: Bytes,
+    /// Which of the server's routes was asked for: an index into its table of handlers.
+    pub route: usize,
+    /// The request, for the handler's `open`.
+    pub request: Request,
+}

@@ -1,0 +1,5 @@
+//! The reactor.
+
+mod adopt;
+
+pub use adopt::Adopt;
