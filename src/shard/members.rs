@@ -27,6 +27,8 @@ pub(crate) struct Room {
     pub(crate) current: Option<Box<Broadcast>>,
     /// Sessions that are not read until `next` begins to be written.
     pub(crate) paused: Vec<u32>,
+    /// More has gathered than should, and the shard takes no batches until the flush has ended.
+    pub(crate) is_congested: bool,
 }
 
 impl Room {
@@ -38,7 +40,7 @@ impl Room {
 
 /// The shard's rooms, by position, by the directory's id and by name.
 pub(crate) struct Rooms {
-    rooms: Slab<Room>,
+    pub(crate) rooms: Slab<Room>,
     by_id: HashMap<u64, u32>,
     by_name: Box<[HashMap<Arc<str>, u32>]>,
     pub(crate) pool: Pool,
@@ -87,7 +89,7 @@ impl Rooms {
         self.by_id.insert(entry.id, room);
         self.by_name[usize::from(route)].insert(entry.name.clone(), room);
         let (members, holes, paused) = (Vec::new(), Vec::new(), Vec::new());
-        slot.insert(Room { entry, route, members, holes, next: None, current: None, paused });
+        slot.insert(Room { entry, route, members, holes, next: None, current: None, paused, is_congested: false });
         room
     }
 

@@ -67,6 +67,16 @@ impl Segment {
         &self.bytes.as_slice()[self.range.clone()]
     }
 
+    /// How many frames it holds, none of them started.
+    fn frames(&self) -> u64 {
+        let (mut bytes, mut frames) = (self.pending(), 0);
+        while !bytes.is_empty() {
+            bytes = bytes.get(frame::frame_len(bytes)..).unwrap_or_default();
+            frames += 1;
+        }
+        frames
+    }
+
     fn private_len(&self) -> usize {
         if self.tag.is_private() { self.range.len() } else { 0 }
     }
@@ -79,6 +89,15 @@ impl Segment {
         }
         self.frame
     }
+}
+
+/// What a write came to.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// How much the kernel took.
+    pub(crate) bytes: usize,
+    /// Whether that was less than it was offered: it says when it takes more.
+    pub(crate) is_short: bool,
 }
 
 /// What is queued for one session.
@@ -176,39 +195,40 @@ impl Outbox {
         1
     }
 
-    /// Lets everything go that was not started and answers `which`; how many bytes that was.
-    pub(crate) fn purge(&mut self, which: impl Fn(Tag) -> bool) -> usize {
+    /// Lets everything go that was not started and answers `which`; how many frames that was.
+    pub(crate) fn purge(&mut self, which: impl Fn(Tag) -> bool) -> u64 {
         let started = self.split_started();
-        let before = self.bytes;
-        let mut position = 0;
+        let (mut frames, mut position) = (0, 0);
         let (mut bytes, mut private_bytes) = (self.bytes, self.private_bytes);
         self.segments.retain(|segment| {
             let keep = position < started || !which(segment.tag);
             position += 1;
             if !keep {
+                frames += segment.frames();
                 bytes -= segment.range.len();
                 private_bytes -= segment.private_len();
             }
             keep
         });
         (self.bytes, self.private_bytes) = (bytes, private_bytes);
-        before - bytes
+        frames
     }
 
-    /// One `writev` of what is queued. `Ok` with the bytes that were taken; what was not stays queued.
-    pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<usize> {
+    /// One `writev` of what is queued, as far as one call can gather it. What was not taken stays queued.
+    pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<Written> {
         let mut slices = [const { IoSlice::new(&[]) }; SLICES_MAX];
-        let mut count = 0;
+        let (mut count, mut gathered) = (0, 0);
         for (slice, segment) in slices.iter_mut().zip(&self.segments) {
             *slice = IoSlice::new(segment.pending());
             count += 1;
+            gathered += segment.range.len();
         }
-        let written = match &slices[..count] {
+        let bytes = match &slices[..count] {
             [one] => stream.write(one)?,
             many => stream.write_vectored(many)?,
         };
-        self.advance(written);
-        Ok(written)
+        self.advance(bytes);
+        Ok(Written { bytes, is_short: bytes < gathered })
     }
 
     fn advance(&mut self, mut written: usize) {

@@ -34,6 +34,8 @@ pub(crate) mod flag {
     pub(crate) const HUNG_UP: u16 = 1 << 10;
     /// A ping went out since anything was heard.
     pub(crate) const PINGED: u16 = 1 << 11;
+    /// To be ended as soon as nothing is in the middle of something.
+    pub(crate) const DOOMED: u16 = 1 << 12;
 
     /// Whatever keeps a session from being read.
     pub(crate) const PAUSED: u16 = PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_OUTBOX;
@@ -85,8 +87,6 @@ pub(crate) struct Extra {
     pub(crate) rooms: Vec<Membership>,
     /// A frame or message of which a part has come.
     pub(crate) partial: Option<Box<Partial>>,
-    /// The tick at which that part came.
-    pub(crate) partial_since: u32,
     /// Bytes received but not decoded, because the session was paused in the middle of them.
     pub(crate) unread: Vec<u8>,
     /// The tick after which a closing session is not waited for any more.
@@ -134,7 +134,27 @@ impl Session {
         first.into_iter().chain(self.extra.iter().flat_map(|extra| &extra.rooms))
     }
 
-    /// The same, to change them.
+    /// Ends one membership, if there is one; the others stay.
+    pub(crate) fn take_membership(&mut self, room: u32) -> Option<Membership> {
+        let rooms = self.extra.as_mut().map(|extra| &mut extra.rooms);
+        if self.room.room == room {
+            let next = rooms.and_then(Vec::pop).unwrap_or(Membership::NOWHERE);
+            return Some(std::mem::replace(&mut self.room, next)).inspect(|_| self.mark_rooms());
+        }
+        let rooms = rooms?;
+        let found = rooms.iter().position(|membership| membership.room == room)?;
+        let membership = rooms.swap_remove(found);
+        self.mark_rooms();
+        Some(membership)
+    }
+
+    fn mark_rooms(&mut self) {
+        if self.extra.as_ref().is_none_or(|extra| extra.rooms.is_empty()) {
+            self.clear(flag::MANY_ROOMS);
+        }
+    }
+
+    /// Its memberships, to change them.
     pub(crate) fn memberships_mut(&mut self) -> impl Iterator<Item = &mut Membership> {
         let first = (self.room.room != NONE).then_some(&mut self.room);
         first.into_iter().chain(self.extra.iter_mut().flat_map(|extra| &mut extra.rooms))

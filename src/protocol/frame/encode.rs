@@ -35,6 +35,19 @@ pub fn encode_close(close: Option<&Close>, out: &mut Vec<u8>) {
     frame(OpCode::Close, &payload[..length], out);
 }
 
+/// The size in bytes, head and payload, of the unmasked frame that `frames` begins with.
+///
+/// For walking over what the functions above wrote; a slice that ends within the frame's head counts as all of it.
+pub(crate) fn frame_len(frames: &[u8]) -> usize {
+    let length = match frames {
+        [_, 127, rest @ ..] => rest.first_chunk().map(|length| 10 + u64::from_be_bytes(*length)),
+        [_, 126, rest @ ..] => rest.first_chunk().map(|length| 4 + u64::from(u16::from_be_bytes(*length))),
+        [_, length, ..] => Some(2 + u64::from(*length)),
+        _ => None,
+    };
+    length.and_then(|length| usize::try_from(length).ok()).unwrap_or(frames.len())
+}
+
 #[inline]
 fn frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     let mut head = [0; HEAD_BYTES_MAX];

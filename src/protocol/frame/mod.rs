@@ -14,6 +14,7 @@ mod text;
 mod violation;
 
 pub use decode::{Decoded, Event, decode};
+pub(crate) use encode::frame_len;
 pub use encode::{encode, encode_close, encode_ping, encode_pong};
 pub use partial::Partial;
 pub use violation::Violation;
