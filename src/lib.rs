@@ -1,6 +1,9 @@
 //! Uproar, a WebSocket chat and broadcast server.
 
+pub mod cli;
 pub mod config;
+pub mod descriptors;
+pub mod logs;
 pub mod protocol;
 pub mod shard;
 

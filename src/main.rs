@@ -1,6 +1,53 @@
 //! Parses the command line, loads the configuration, runs the server, maps an error to an exit code.
 
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use uproar::cli::{self, Command, Flags};
+use uproar::config::Config;
+use uproar::descriptors::Descriptors;
+use uproar::logs;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    let done = match Command::from_args() {
+        Command::Serve(flags) => serve(flags),
+        Command::Check { file } => {
+            cli::check(&file).map_err(Into::into).and_then(|text| print(&text))
+        }
+        Command::Config => print(&Config::default().to_toml()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do where stderr is gone as well.
+            let _ = writeln!(io::stderr(), "uproar: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(flags: Flags) -> anyhow::Result<()> {
+    let layers = flags.layers();
+    let config = Config::load(&layers).context("the configuration is refused")?;
+    logs::init(&config.telemetry)?;
+    if let Some(file) = &layers.file {
+        tracing::info!(file = %file.display(), "read the configuration");
+    }
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let connections_max = Descriptors::raise().connections_max(&config)?;
+    anyhow::bail!("this build has no server to hold {connections_max} connections");
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
