@@ -108,6 +108,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn the_limit_is_raised_as_far_as_it_goes() {
         let descriptors = Descriptors::raise();
         assert_eq!(descriptors.limit, count(getrlimit(Resource::Nofile).maximum));

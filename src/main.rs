@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use uproar::cli::{self, Command, Flags};
-use uproar::config::Config;
+use uproar::config::{Config, Problems};
 use uproar::descriptors::Descriptors;
 use uproar::logs;
 
@@ -15,9 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let done = match Command::from_args() {
         Command::Serve(flags) => serve(flags),
-        Command::Check { file } => {
-            cli::check(&file).map_err(Into::into).and_then(|text| print(&text))
-        }
+        Command::Check { file } => cli::check(&file).map_err(refused).and_then(|text| print(&text)),
         Command::Config => print(&Config::default().to_toml()),
     };
     match done {
@@ -32,7 +29,7 @@ fn main() -> ExitCode {
 
 fn serve(flags: Flags) -> anyhow::Result<()> {
     let layers = flags.layers();
-    let config = Config::load(&layers).context("the configuration is refused")?;
+    let config = Config::load(&layers).map_err(refused)?;
     logs::init(&config.telemetry)?;
     if let Some(file) = &layers.file {
         tracing::info!(file = %file.display(), "read the configuration");
@@ -40,8 +37,13 @@ fn serve(flags: Flags) -> anyhow::Result<()> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let connections_max = Descriptors::raise().connections_max(&config)?;
+    let connections_max = Descriptors::raise().connections_max(&config).map_err(refused)?;
     anyhow::bail!("this build has no server to hold {connections_max} connections");
+}
+
+/// Under each other, as there may be several.
+fn refused(problems: impl Into<Problems>) -> anyhow::Error {
+    anyhow::anyhow!("the configuration is refused:\n{}", problems.into())
 }
 
 /// A reader that has seen enough, such as `head`, is no failure.

@@ -15,8 +15,8 @@ use super::{Config, KEYS, Key, SECTIONS};
 /// The environment variables that are ours.
 const PREFIX: &str = "UPROAR_";
 
-/// How alike two names must be, by Jaro and Winkler's measure, for one to be taken as a slip of the other.
-const SUGGESTION_LIKENESS_MIN: f64 = 0.85;
+/// Which share of two names must be alike for one to be taken as a slip of the other.
+const SUGGESTION_LIKENESS_MIN: f64 = 0.8;
 
 /// Where a configuration is loaded from; what comes later wins.
 #[derive(Clone, Debug, Default)]
@@ -136,9 +136,7 @@ impl Loading {
             }
             None if is_service_link(name, value) => {}
             None => {
-                let known = KEYS.iter().map(Key::variable);
-                let reason = format!("no key has this variable{}", suggestion(name, known));
-                self.problems.push(Problem::with(name, reason));
+                self.problems.push(Problem::with(name, unknown_variable(name)));
             }
         }
     }
@@ -204,12 +202,11 @@ fn unknown_name(name: &str) -> String {
     if SECTIONS.iter().any(|(section, _)| *section == name) {
         return "is a section, so it must be a table".to_owned();
     }
-    // The right name in the wrong section is likelier than a slip.
     let last = name.rsplit('.').next().unwrap_or(name);
+    // The right name in the wrong place is likelier than a slip.
     if let Some(key) = KEYS.iter().find(|key| key.name == last) {
-        return format!("no such key; did you mean {}?", key.path);
-    }
-    if name.contains('.') {
+        format!("no such key; did you mean {}?", key.path)
+    } else if name.contains('.') {
         format!("no such key{}", suggestion(name, KEYS.iter().map(|key| key.path.to_owned())))
     } else {
         format!(
@@ -219,10 +216,21 @@ fn unknown_name(name: &str) -> String {
     }
 }
 
+fn unknown_variable(name: &str) -> String {
+    // A key without its section is likelier than a slip.
+    let without_section = |key: &&Key| name.strip_prefix(PREFIX) == Some(&key.name.to_uppercase());
+    match KEYS.iter().find(without_section) {
+        Some(key) => format!("no key has this variable; did you mean {}?", key.variable()),
+        None => {
+            format!("no key has this variable{}", suggestion(name, KEYS.iter().map(Key::variable)))
+        }
+    }
+}
+
 /// "; did you mean X?" where one of the known names is close.
 fn suggestion(name: &str, known: impl Iterator<Item = String>) -> String {
     known
-        .map(|known| (strsim::jaro_winkler(name, &known), known))
+        .map(|known| (strsim::normalized_damerau_levenshtein(name, &known), known))
         .filter(|(likeness, _)| *likeness >= SUGGESTION_LIKENESS_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| format!("; did you mean {known}?"))
