@@ -5,6 +5,7 @@
 
 mod close;
 mod context;
+pub mod frame;
 mod message;
 mod request;
 

@@ -1,0 +1,49 @@
+//! Frames that the server sends: whole, unmasked, appended to a buffer of the caller's.
+
+use fastwebsockets::{Frame, OpCode, Payload};
+
+use super::{CONTROL_BYTES_MAX, close};
+use crate::protocol::{Close, Message};
+
+/// The longest head without a mask: two bytes and eight of length.
+const HEAD_BYTES_MAX: usize = 10;
+
+/// Appends `message` to `out` as one frame.
+#[inline]
+pub fn encode(message: Message<'_>, out: &mut Vec<u8>) {
+    match message {
+        Message::Text(text) => frame(OpCode::Text, text.as_bytes(), out),
+        Message::Binary(bytes) => frame(OpCode::Binary, bytes, out),
+    }
+}
+
+/// Appends a Ping (RFC 6455, section 5.5.2); of a payload above 125 bytes only the first 125.
+pub fn encode_ping(payload: &[u8], out: &mut Vec<u8>) {
+    frame(OpCode::Ping, cut(payload), out);
+}
+
+/// Appends a Pong (RFC 6455, section 5.5.3); of a payload above 125 bytes only the first 125.
+pub fn encode_pong(payload: &[u8], out: &mut Vec<u8>) {
+    frame(OpCode::Pong, cut(payload), out);
+}
+
+/// Appends a Close (RFC 6455, section 5.5.1), its reason cut to 123 bytes at a character. A code that may not be
+/// sent (1005, for one) is left out together with its reason.
+pub fn encode_close(close: Option<&Close>, out: &mut Vec<u8>) {
+    let mut payload = [0; CONTROL_BYTES_MAX];
+    let length = close::format(close, &mut payload);
+    frame(OpCode::Close, &payload[..length], out);
+}
+
+#[inline]
+fn frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+    let mut head = [0; HEAD_BYTES_MAX];
+    let head_bytes = Frame::new(true, opcode, None, Payload::Borrowed(payload)).fmt_head(&mut head);
+    out.reserve(head_bytes + payload.len());
+    out.extend_from_slice(&head[..head_bytes]);
+    out.extend_from_slice(payload);
+}
+
+fn cut(payload: &[u8]) -> &[u8] {
+    &payload[..payload.len().min(CONTROL_BYTES_MAX)]
+}
