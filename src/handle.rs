@@ -31,7 +31,11 @@ impl Handle {
     /// # Errors
     ///
     /// [`Busy`] if the session's shard has too many requests waiting.
-    pub fn send<'m>(&self, session: SessionId, message: impl Into<Message<'m>>) -> Result<(), Busy> {
+    pub fn send<'m>(
+        &self,
+        session: SessionId,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), Busy> {
         taken(self.hub.send(session, encoded(message.into())))
     }
 

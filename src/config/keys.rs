@@ -26,7 +26,7 @@ config! {
         shards: usize [0..=128 shards] = 0;
         /// The directory for what must outlive the process. Made when it is first needed.
         data_dir: PathBuf = PathBuf::from("uproar-data");
-        /// How long a stopping server lets its sessions finish, from the signal to the exit.
+        /// How long a stopping server lets its sessions finish, from the signal to the exit. 0 cuts them off at once.
         drain_secs: u64 [0..=3600 seconds] = 10;
         /// The demo chat page on "/". "auto" shows it only where listen is a loopback address.
         demo: Demo = Demo::Auto;
@@ -69,7 +69,7 @@ config! {
     relay: Relay {
         /// Whether the relay is served at all.
         enabled: bool = true;
-        /// Whether the sessions of a room are told who joins and leaves: "off", or "json" for a JSON text message.
+        /// Whether the sessions of a room are told who joins and leaves; "json" tells them by a JSON text message.
         announce: Announce = Announce::Off;
     }
 
@@ -88,7 +88,7 @@ config! {
 
     /// What the server tells its operator.
     telemetry: Telemetry {
-        /// The least severe level that is logged: "error", "warn", "info", "debug" or "trace".
+        /// The least severe level that is logged, of the server itself; of libraries only warnings and errors are.
         log_level: LogLevel = LogLevel::Info;
         /// "human" is for reading, "json" for collecting; "auto" takes "human" where stderr is a terminal.
         log_format: LogFormat = LogFormat::Auto;

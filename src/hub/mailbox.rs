@@ -104,9 +104,10 @@ impl Port {
                 self.ring();
                 Ok(())
             }
-            Err(TrySendError::Full(Control::Adopt(adopt)) | TrySendError::Disconnected(Control::Adopt(adopt))) => {
-                Err(*adopt)
-            }
+            Err(
+                TrySendError::Full(Control::Adopt(adopt))
+                | TrySendError::Disconnected(Control::Adopt(adopt)),
+            ) => Err(*adopt),
             Err(_) => unreachable!("an adoption comes back as an adoption"),
         }
     }

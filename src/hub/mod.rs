@@ -11,6 +11,7 @@ pub(crate) mod outgoing;
 pub(crate) mod shard_set;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Port, Request};
@@ -20,6 +21,8 @@ use crate::protocol::{Close, SessionId};
 pub(crate) struct Hub {
     pub(crate) directory: Directory,
     pub(crate) ports: Box<[Arc<Port>]>,
+    /// The time to stop in is over: shards end without waiting for anybody.
+    pub(crate) abandoned: AtomicBool,
 }
 
 impl Hub {
@@ -35,7 +38,13 @@ impl Hub {
 
     /// Queues a frame for a room; false when the shard that hands it on is busy. One shard does so for a room, that
     /// what one task publishes to it arrives in order everywhere and is taken whole or not at all.
-    pub(crate) fn publish(&self, route: usize, room: &str, except: Option<SessionId>, frame: Vec<u8>) -> bool {
+    pub(crate) fn publish(
+        &self,
+        route: usize,
+        room: &str,
+        except: Option<SessionId>,
+        frame: Vec<u8>,
+    ) -> bool {
         let Some(entry) = self.directory.find(route, room) else { return true };
         let home = usize::try_from(entry.id).unwrap_or_default() % self.ports.len();
         self.request(home, Request::Publish { route, room: room.into(), except, frame })

@@ -39,7 +39,14 @@ impl Outgoing {
 
     /// Adds `frames` whole frames of a room to the batch for `target`. True when that target's mailbox was full the
     /// last time: whoever published must then be [paused](Self::pause).
-    pub(crate) fn append(&mut self, target: usize, room: u64, bytes: &[u8], frames: u32, read_at: Instant) -> bool {
+    pub(crate) fn append(
+        &mut self,
+        target: usize,
+        room: u64,
+        bytes: &[u8],
+        frames: u32,
+        read_at: Instant,
+    ) -> bool {
         let target = &mut self.targets[target];
         let batch = target.batch.get_or_insert_with(|| Batch {
             bytes: Vec::with_capacity(bytes.len().max(512)),

@@ -10,7 +10,7 @@ use crate::protocol::{Actions, Close, CloseReason, Message, SessionId, frame};
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
 use crate::shard::outbox::Tag;
-use crate::shard::session::{Membership, NONE, flag};
+use crate::shard::session::{NONE, flag};
 use crate::shard::state::State;
 
 /// While a room's flush goes on, this much may gather for its next one before its publishers are paused.
@@ -30,6 +30,9 @@ impl Actions for Desk<'_> {
     }
 
     fn publish(&mut self, room: &str, message: Message<'_>) {
+        if self.state.is_stopping {
+            return;
+        }
         let route = self.state.sessions[self.slot as usize].route;
         match self.state.rooms.find(route, room) {
             Some(room) => self.state.publish(room, self.slot, message),
@@ -38,10 +41,12 @@ impl Actions for Desk<'_> {
     }
 
     fn broadcast(&mut self, message: Message<'_>) {
+        if self.state.is_stopping {
+            return;
+        }
         let mut position = 0;
-        while let Some(membership) = self.state.sessions[self.slot as usize].memberships().nth(position) {
-            let room = membership.room;
-            self.state.publish(room, self.slot, message);
+        while let Some(member) = self.state.sessions[self.slot as usize].membership(position) {
+            self.state.publish(member.room, self.slot, message);
             position += 1;
         }
     }
@@ -85,7 +90,13 @@ impl State {
     }
 
     /// Gathers frames that came through a handle, for members here and elsewhere.
-    pub(crate) fn publish_frame(&mut self, route: u16, name: &str, except: Option<SessionId>, frame: &[u8]) {
+    pub(crate) fn publish_frame(
+        &mut self,
+        route: u16,
+        name: &str,
+        except: Option<SessionId>,
+        frame: &[u8],
+    ) {
         let Some(room) = self.rooms.find(route, name) else {
             if let Some(entry) = self.hub.directory.find(usize::from(route), name) {
                 self.send_away(&entry, frame, None);
@@ -122,7 +133,8 @@ impl State {
         let Some(next) = &found.next else { return };
         let mut blocked = false;
         for target in entry.shards.iter().filter(|target| *target != self.shard) {
-            let full = self.outgoing.append(target, entry.id, &next.bytes[range.clone()], 1, self.now);
+            let full =
+                self.outgoing.append(target, entry.id, &next.bytes[range.clone()], 1, self.now);
             if let Some(slot) = publisher.filter(|_| full) {
                 self.outgoing.pause(target, slot);
                 blocked = true;
@@ -144,7 +156,8 @@ impl State {
     }
 
     fn send_away(&mut self, entry: &Arc<RoomEntry>, frame: &[u8], publisher: Option<u32>) {
-        for target in entry.shards.iter().filter(|target| *target != self.shard) {
+        let own = self.shard;
+        for target in entry.shards.iter().filter(|target| *target != own) {
             let full = self.outgoing.append(target, entry.id, frame, 1, self.now);
             if let Some(slot) = publisher.filter(|_| full) {
                 self.outgoing.pause(target, slot);
@@ -206,8 +219,8 @@ impl State {
     }
 
     pub(crate) fn leave_all(&mut self, slot: u32) {
-        while let Some(&Membership { room, .. }) = self.sessions[slot as usize].memberships().next() {
-            self.leave(slot, room);
+        while let Some(member) = self.sessions[slot as usize].membership(0) {
+            self.leave(slot, member.room);
         }
     }
 

@@ -57,7 +57,12 @@ impl Broadcast {
     }
 
     /// Appends whole frames, not for `except`; their range.
-    pub(crate) fn push_frames(&mut self, bytes: &[u8], frames: u32, except: Option<u32>) -> Range<usize> {
+    pub(crate) fn push_frames(
+        &mut self,
+        bytes: &[u8],
+        frames: u32,
+        except: Option<u32>,
+    ) -> Range<usize> {
         let start = self.bytes.len();
         self.buffer().extend_from_slice(bytes);
         self.pushed(start, frames, except)
@@ -91,7 +96,12 @@ impl Broadcast {
     }
 
     /// Ends the gathering: exclusions are sorted by position, which `position` finds for a slot.
-    pub(crate) fn begin(&mut self, flush: u32, members: usize, position: impl Fn(u32) -> Option<u32>) {
+    pub(crate) fn begin(
+        &mut self,
+        flush: u32,
+        members: usize,
+        position: impl Fn(u32) -> Option<u32>,
+    ) {
         self.exclusions.retain_mut(|exclusion| match position(exclusion.member) {
             Some(position) => {
                 exclusion.member = position;
@@ -107,7 +117,8 @@ impl Broadcast {
     pub(crate) fn next_exclusions(&mut self, position: u32) -> Range<usize> {
         let rest = &self.exclusions[self.passed..];
         let skipped = rest.iter().take_while(|exclusion| exclusion.member < position).count();
-        let mine = rest[skipped..].iter().take_while(|exclusion| exclusion.member == position).count();
+        let mine =
+            rest[skipped..].iter().take_while(|exclusion| exclusion.member == position).count();
         let start = self.passed + skipped;
         self.passed = start + mine;
         start..start + mine
@@ -140,7 +151,8 @@ impl Broadcast {
 
     /// How many frames a member with these exclusions gets.
     pub(crate) fn frames_for(&self, exclusions: Range<usize>) -> u64 {
-        let excluded: u32 = self.exclusions[exclusions].iter().map(|exclusion| exclusion.frames).sum();
+        let excluded: u32 =
+            self.exclusions[exclusions].iter().map(|exclusion| exclusion.frames).sum();
         u64::from(self.frames.saturating_sub(excluded))
     }
 }
@@ -196,7 +208,8 @@ mod tests {
         assert_eq!(pieces(&broadcast, 1), [second.clone()]);
         assert_eq!(pieces(&broadcast, 2), [first, third.clone()]);
         assert_eq!(pieces(&broadcast, 3), [third]);
-        let counts: Vec<_> = (0..4).map(|at| broadcast.frames_for(broadcast.find_exclusions(at))).collect();
+        let counts: Vec<_> =
+            (0..4).map(|at| broadcast.frames_for(broadcast.find_exclusions(at))).collect();
         assert_eq!(counts, [3, 1, 2, 1]);
         for position in 0..4 {
             assert_eq!(broadcast.next_exclusions(position), broadcast.find_exclusions(position));

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::protocol::{CloseReason, Context, frame};
+use crate::protocol::{Close, CloseReason, Context, frame};
+use crate::shard::TICK;
 use crate::shard::actions::Desk;
 use crate::shard::counters::Drop;
-use crate::shard::outbox::Outbox;
+use crate::shard::outbox::{Outbox, Tag};
 use crate::shard::session::flag;
 use crate::shard::state::State;
-use crate::shard::tick;
 
 impl State {
     /// Ends every session that was doomed, those too that are doomed by the ends of others.
@@ -46,13 +46,17 @@ impl State {
         session.clear(flag::PAUSED | flag::DOOMED | flag::MANY_ROOMS);
         session.set(flag::CLOSING);
         let (route, messages, opened) = (session.route, session.messages, session.opened);
+        let patience = match reason.is_orderly() {
+            true => self.bounds.heartbeat_timeout_ticks,
+            false => self.bounds.close_timeout_ticks,
+        };
         let extra = session.extra();
-        extra.deadline = self.tick + self.bounds.close_timeout_ticks;
+        extra.deadline = self.tick + patience;
         extra.partial = None;
         extra.unread = Vec::new();
         self.counters.routes[usize::from(route)].sessions -= 1;
         self.counters.closed[reason.index()] += 1;
-        let open_secs = (self.tick - opened) as f64 * tick().as_secs_f64();
+        let open_secs = (self.tick - opened) as f64 * TICK.as_secs_f64();
         tracing::debug!(
             session = %self.id(slot), reason = reason.label(), messages, open_secs, "session closed"
         );
@@ -73,7 +77,7 @@ impl State {
         routes[handler].close(&mut context, reason);
     }
 
-    fn say_goodbye(&mut self, slot: u32, reason: &CloseReason, close: &crate::protocol::Close) {
+    fn say_goodbye(&mut self, slot: u32, reason: &CloseReason, close: &Close) {
         let mut bytes = Vec::new();
         let is_answer_without_code = matches!(reason, CloseReason::Peer(None));
         frame::encode_close((!is_answer_without_code).then_some(close), &mut bytes);
@@ -91,7 +95,7 @@ impl State {
     fn discard(&mut self, slot: u32) {
         let outbox: &mut Outbox = &mut self.sessions[slot as usize].extra().outbox;
         let before = outbox.bytes();
-        self.counters.dropped[Drop::Closed as usize] += outbox.purge(|_| true);
+        self.counters.dropped[Drop::Closed as usize] += outbox.purge(|tag| tag != Tag::Control);
         self.counters.outbox_bytes -= before - outbox.bytes();
     }
 
@@ -102,6 +106,7 @@ impl State {
             return;
         }
         session.set(flag::SHUT);
+        session.extra().deadline = self.tick + self.bounds.close_timeout_ticks;
         if session.stream.shutdown(std::net::Shutdown::Write).is_err() {
             self.remove(slot);
         }
@@ -122,6 +127,6 @@ impl State {
         if let Some(extra) = &session.extra {
             self.counters.outbox_bytes -= extra.outbox.bytes();
         }
-        self.release_connection();
+        self.connections.release();
     }
 }

@@ -34,7 +34,8 @@ impl Durations {
         self.0.iter().zip(&before.0).enumerate().filter(|(_, (now, before))| now > before).map(
             |(bucket, (now, before))| {
                 let (octave, step) = (bucket / STEPS_PER_OCTAVE, bucket % STEPS_PER_OCTAVE);
-                let middle = (1 << octave) as f64 * (1.0 + (step as f64 + 0.5) / STEPS_PER_OCTAVE as f64);
+                let middle =
+                    (1 << octave) as f64 * (1.0 + (step as f64 + 0.5) / STEPS_PER_OCTAVE as f64);
                 (middle / 1e6, now - before)
             },
         )

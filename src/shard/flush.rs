@@ -4,10 +4,12 @@
 //! have just got something and rooms whose flush has begun take turns, so that a large one does not hold up a small
 //! one. What arrives for a room under flush gathers for its next one.
 
-use std::io;
+use std::io::IoSlice;
 use std::ops::Range;
 
+use crate::protocol::CloseReason;
 use crate::shard::broadcast::Broadcast;
+use crate::shard::outbox::SLICES_MAX;
 use crate::shard::session::{NONE, Session, flag};
 use crate::shard::state::State;
 
@@ -90,10 +92,12 @@ impl State {
             }
             let exclusions = broadcast.next_exclusions(position as u32);
             let session = &mut self.sessions[slot as usize];
-            if exclusions.is_empty() && !session.has(flag::NOT_PLAIN) {
+            if session.has(flag::NOT_PLAIN) {
+                self.serve_with_care(slot, room, &broadcast, exclusions);
+            } else if exclusions.is_empty() {
                 self.serve_plain(slot, room, &broadcast);
             } else {
-                self.serve_with_care(slot, room, &broadcast, exclusions);
+                self.serve_around(slot, room, &broadcast, exclusions);
             }
         }
         broadcast.cursor = until;
@@ -121,7 +125,46 @@ impl State {
                     self.queue_rest(slot, room, broadcast, written);
                 }
             }
-            Err(error) => self.lost(slot, &error),
+            Err(_) => self.doom(slot, CloseReason::Lost),
+        }
+    }
+
+    /// A member with frames that it must not get, its own for one: the pieces around them in one `writev`.
+    #[inline(never)]
+    fn serve_around(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (mut count, mut bytes) = (0, 0);
+        for piece in broadcast.pieces(exclusions.clone()) {
+            let Some(slice) = slices.get_mut(count) else {
+                self.serve_with_care(slot, room, broadcast, exclusions);
+                return;
+            };
+            bytes += piece.len();
+            *slice = IoSlice::new(&broadcast.bytes[piece]);
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        let session = &mut self.sessions[slot as usize];
+        self.counters.writes += 1;
+        match Self::write_slices(&mut session.stream, &slices[..count]) {
+            Ok(written) => {
+                session.written = session.written.wrapping_add(written as u32);
+                self.counters.bytes_out += written as u64;
+                self.counters.deliveries += broadcast.frames_for(exclusions.clone());
+                if written < bytes {
+                    session.set(flag::BLOCKED);
+                    self.queue_pieces(slot, room, broadcast, exclusions, written);
+                }
+            }
+            Err(_) => self.doom(slot, CloseReason::Lost),
         }
     }
 
@@ -130,15 +173,16 @@ impl State {
         self.queue_shared(slot, &broadcast.bytes, written..broadcast.bytes.len(), 0, room);
     }
 
-    #[cold]
-    fn lost(&mut self, slot: u32, _error: &io::Error) {
-        self.doom(slot, crate::protocol::CloseReason::Lost);
-    }
-
     /// A member with output of its own, with frames that it must not get, in several rooms, or that reads slowly:
     /// everything there is for it goes through its outbox, and from there out in one write.
     #[inline(never)]
-    fn serve_with_care(&mut self, slot: u32, room: u32, broadcast: &Broadcast, exclusions: Range<usize>) {
+    fn serve_with_care(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) {
         let session = &mut self.sessions[slot as usize];
         if session.has(flag::CLOSING) {
             return;
@@ -155,18 +199,43 @@ impl State {
         self.flush_outbox(slot);
     }
 
-    fn queue_broadcast(&mut self, slot: u32, room: u32, broadcast: &Broadcast, exclusions: Range<usize>) {
+    fn queue_broadcast(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) {
         self.counters.deliveries += broadcast.frames_for(exclusions.clone());
+        self.queue_pieces(slot, room, broadcast, exclusions, 0);
+    }
+
+    /// Queues the pieces of a broadcast for a member, but for what was written of them already.
+    fn queue_pieces(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+        mut written: usize,
+    ) {
         for piece in broadcast.pieces(exclusions) {
-            let frame = piece.start;
-            self.queue_shared(slot, &broadcast.bytes, piece, frame, room);
+            let taken = written.min(piece.len());
+            written -= taken;
+            self.queue_shared(
+                slot,
+                &broadcast.bytes,
+                piece.start + taken..piece.end,
+                piece.start,
+                room,
+            );
         }
     }
 
     /// Queues what the session's other rooms have for it, so that one write takes it all.
     fn queue_other_rooms(&mut self, slot: u32, but: u32) {
         let mut index = 0;
-        while let Some(&member) = self.sessions[slot as usize].memberships().nth(index) {
+        while let Some(member) = self.sessions[slot as usize].membership(index) {
             index += 1;
             if member.room == but {
                 continue;

@@ -108,7 +108,7 @@ impl Shard {
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, token(slot), interest) {
             tracing::warn!(%error, "a connection could not be watched and is dropped");
-            self.state.release_connection();
+            self.state.connections.release();
             return;
         }
         let tick = self.state.tick;

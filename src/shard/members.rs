@@ -70,8 +70,9 @@ impl Rooms {
         &mut self.rooms[room as usize]
     }
 
-    pub(crate) fn contains(&self, room: u32) -> bool {
-        self.rooms.contains(room as usize)
+    /// Whether the room exists and is in the middle of a flush.
+    pub(crate) fn is_flushing(&self, room: u32) -> bool {
+        self.rooms.get(room as usize).is_some_and(|room| room.current.is_some())
     }
 
     pub(crate) fn find(&self, route: u16, name: &str) -> Option<u32> {
@@ -89,7 +90,16 @@ impl Rooms {
         self.by_id.insert(entry.id, room);
         self.by_name[usize::from(route)].insert(entry.name.clone(), room);
         let (members, holes, paused) = (Vec::new(), Vec::new(), Vec::new());
-        slot.insert(Room { entry, route, members, holes, next: None, current: None, paused, is_congested: false });
+        slot.insert(Room {
+            entry,
+            route,
+            members,
+            holes,
+            next: None,
+            current: None,
+            paused,
+            is_congested: false,
+        });
         room
     }
 
@@ -101,7 +111,11 @@ impl Rooms {
         if let Some(next) = &mut found.next {
             next.exclude_past(slot);
         }
-        Membership { room, position: u32::try_from(found.members.len() - 1).unwrap_or(NONE), served: NONE }
+        Membership {
+            room,
+            position: u32::try_from(found.members.len() - 1).unwrap_or(NONE),
+            served: NONE,
+        }
     }
 
     /// Takes a session out. False while the room still has members or something to write.
@@ -165,7 +179,9 @@ impl Room {
         self.members.swap_remove(position as usize);
         let Some(&moved) = self.members.get(position as usize) else { return };
         let session = &mut sessions[moved as usize];
-        if let Some(membership) = session.memberships_mut().find(|membership| membership.room == index) {
+        if let Some(membership) =
+            session.memberships_mut().find(|membership| membership.room == index)
+        {
             membership.position = position;
         }
     }

@@ -26,13 +26,14 @@ pub use adopt::Adopt;
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::hub::mailbox::Mailbox;
 use crate::http::Door;
+use crate::hub::mailbox::Mailbox;
 use crate::protocol::CloseReason;
 use crate::shard::counters::Counters;
 use crate::shard::listener::{Accepted, Listener};
@@ -262,6 +263,7 @@ impl Shard {
     }
 
     fn is_done(&self) -> bool {
-        self.stopping.is_some() && self.state.sessions.is_empty() && !self.has_mail()
+        let abandoned = self.state.hub.abandoned.load(Ordering::Relaxed);
+        abandoned || (self.stopping.is_some() && self.state.sessions.is_empty() && !self.has_mail())
     }
 }

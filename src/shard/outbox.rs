@@ -12,7 +12,7 @@ use std::rc::Rc;
 use crate::protocol::frame;
 
 /// How many segments one `writev` gathers.
-const SLICES_MAX: usize = 64;
+pub(crate) const SLICES_MAX: usize = 64;
 
 /// A shared buffer is referred to while at least this fraction of it is still to be written, else copied from.
 const SHARED_FRACTION_MIN: usize = 4;
@@ -143,7 +143,13 @@ impl Outbox {
     }
 
     /// Queues a range of a room's broadcast, `offset` bytes into a frame if the kernel took that much already.
-    pub(crate) fn push_shared(&mut self, buffer: &Rc<Vec<u8>>, range: Range<usize>, frame: usize, tag: Tag) {
+    pub(crate) fn push_shared(
+        &mut self,
+        buffer: &Rc<Vec<u8>>,
+        range: Range<usize>,
+        frame: usize,
+        tag: Tag,
+    ) {
         if range.is_empty() {
             return;
         }
@@ -170,7 +176,8 @@ impl Outbox {
             range.end += frames.len();
             return;
         }
-        let segment = Segment { bytes: Bytes::Own(frames.to_vec()), range: 0..frames.len(), frame: 0, tag };
+        let segment =
+            Segment { bytes: Bytes::Own(frames.to_vec()), range: 0..frames.len(), frame: 0, tag };
         self.segments.insert(at, segment);
     }
 
@@ -216,7 +223,7 @@ impl Outbox {
 
     /// One `writev` of what is queued, as far as one call can gather it. What was not taken stays queued.
     pub(crate) fn write(&mut self, stream: &mut impl Write) -> io::Result<Written> {
-        let mut slices = [const { IoSlice::new(&[]) }; SLICES_MAX];
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let (mut count, mut gathered) = (0, 0);
         for (slice, segment) in slices.iter_mut().zip(&self.segments) {
             *slice = IoSlice::new(segment.pending());

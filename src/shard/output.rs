@@ -1,6 +1,6 @@
 //! What goes out to one session: queueing within its bound, writing, and what a write can come to.
 
-use std::io;
+use std::io::{self, IoSlice, Write};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -36,7 +36,12 @@ impl State {
         self.with_frame(slot, |frame| frame::encode_ping(&[], frame), Outbox::push_control);
     }
 
-    fn with_frame(&mut self, slot: u32, encode: impl FnOnce(&mut Vec<u8>), push: impl FnOnce(&mut Outbox, &[u8])) {
+    fn with_frame(
+        &mut self,
+        slot: u32,
+        encode: impl FnOnce(&mut Vec<u8>),
+        push: impl FnOnce(&mut Outbox, &[u8]),
+    ) {
         let mut frame = std::mem::take(&mut self.scratch);
         frame.clear();
         encode(&mut frame);
@@ -47,7 +52,14 @@ impl State {
     }
 
     /// Queues a range of a room's broadcast, `frame` being where its first frame begins.
-    pub(crate) fn queue_shared(&mut self, slot: u32, bytes: &Rc<Vec<u8>>, range: Range<usize>, frame: usize, room: u32) {
+    pub(crate) fn queue_shared(
+        &mut self,
+        slot: u32,
+        bytes: &Rc<Vec<u8>>,
+        range: Range<usize>,
+        frame: usize,
+        room: u32,
+    ) {
         self.queue(slot, |outbox| outbox.push_shared(bytes, range, frame, Tag::Droppable(room)));
     }
 
@@ -124,15 +136,28 @@ impl State {
         }
     }
 
-    /// Writes a broadcast straight out of its room's buffer: the common case. False if not all of it was taken.
+    /// One write past the outbox, the kernel's "full" being no error: how much it took.
     #[inline]
-    pub(crate) fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> Result<usize, io::Error> {
-        loop {
-            match io::Write::write(stream, bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                other => return other,
-            }
+    pub(crate) fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        taken(|| stream.write(bytes))
+    }
+
+    /// The same for several pieces.
+    pub(crate) fn write_slices(
+        stream: &mut TcpStream,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        taken(|| stream.write_vectored(slices))
+    }
+}
+
+#[inline]
+fn taken(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            other => return other,
         }
     }
 }

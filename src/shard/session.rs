@@ -134,6 +134,23 @@ impl Session {
         first.into_iter().chain(self.extra.iter().flat_map(|extra| &extra.rooms))
     }
 
+    /// The membership at `position` among them.
+    pub(crate) fn membership(&self, position: usize) -> Option<Membership> {
+        self.memberships().nth(position).copied()
+    }
+
+    /// Moves bytes that were received but not decoded to the start of `buffer`, as many as fit; how many.
+    pub(crate) fn take_unread(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(extra) = &mut self.extra else { return 0 };
+        let bytes = extra.unread.len().min(buffer.len());
+        buffer[..bytes].copy_from_slice(&extra.unread[..bytes]);
+        extra.unread.drain(..bytes);
+        if extra.unread.is_empty() {
+            extra.unread = Vec::new();
+        }
+        bytes
+    }
+
     /// Ends one membership, if there is one; the others stay.
     pub(crate) fn take_membership(&mut self, room: u32) -> Option<Membership> {
         let rooms = self.extra.as_mut().map(|extra| &mut extra.rooms);

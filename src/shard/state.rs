@@ -3,17 +3,21 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use mio::event::Event;
 use slab::Slab;
 
+use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::outgoing::Outgoing;
 use crate::protocol::{CloseReason, Handler, SessionId};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
 use crate::shard::session::{Session, flag};
+
+/// The slab of sessions is given back when it holds this many slots more than it needs.
+const SPARE_SESSIONS_MAX: usize = 4096;
 
 /// The bounds that a shard enforces.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +55,15 @@ pub(crate) struct State {
     pub(crate) doomed: Vec<(u32, CloseReason)>,
     pub(crate) counters: Counters,
     /// Connections of the whole node, for its bound on them.
-    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<Connections>,
     /// When this turn began; the one clock reading that it works by.
     pub(crate) now: Instant,
     /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
     pub(crate) tick: u32,
     pub(crate) generation: u32,
     pub(crate) flush: u32,
+    /// Nobody is told of the leaving of others any more.
+    pub(crate) is_stopping: bool,
     /// Where a frame is put together before it is copied to where it belongs.
     pub(crate) scratch: Vec<u8>,
 }
@@ -68,7 +74,7 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<Hub>,
     pub(crate) routes: Rc<[Arc<dyn Handler>]>,
     pub(crate) bounds: Bounds,
-    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<Connections>,
 }
 
 impl State {
@@ -98,6 +104,7 @@ impl State {
             tick: 0,
             generation: 0,
             flush: 0,
+            is_stopping: false,
             scratch: Vec::new(),
         }
     }
@@ -166,8 +173,28 @@ impl State {
         }
     }
 
-    /// Gives a connection's place on the node to another.
-    pub(crate) fn release_connection(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+    /// Takes what the kernel said of a session's socket.
+    pub(crate) fn note(&mut self, slot: u32, event: &Event) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if event.is_writable() && session.has(flag::BLOCKED) {
+            session.clear(flag::BLOCKED);
+            self.mark_touched(slot);
+        }
+        let is_over = event.is_read_closed() || event.is_error();
+        let session = &mut self.sessions[slot as usize];
+        if is_over {
+            session.set(flag::HUNG_UP);
+        }
+        if is_over || event.is_readable() {
+            self.mark_ready(slot);
+        }
+    }
+
+    /// Gives memory back that a crowd left behind.
+    pub(crate) fn shrink(&mut self) {
+        self.rooms.shrink();
+        if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
+            self.sessions.shrink_to_fit();
+        }
     }
 }

@@ -10,11 +10,12 @@ use crate::shard::unacknowledged::unacknowledged_bytes;
 /// Ticks in which the whole slab is looked at.
 const SWEEP_TICKS: usize = 4;
 
+/// An empty ping.
+const PING_BYTES: u32 = 2;
+
 impl State {
     /// Looks at one part of the sessions.
     pub(crate) fn sweep(&mut self) {
-        let slots = self.sessions.capacity().min(self.sessions.vacant_key().max(self.sessions.len()) + SWEEP_TICKS);
-        let _ = slots;
         let end = self.sessions.iter().next_back().map_or(0, |(last, _)| last + 1);
         let part = end.div_ceil(SWEEP_TICKS);
         let start = self.tick as usize % SWEEP_TICKS * part;
@@ -37,14 +38,17 @@ impl State {
         let partial = session.extra.as_ref().and_then(|extra| extra.partial.as_ref());
         let started = partial.and_then(|partial| partial.started_tick);
         let is_read = !session.has(flag::PAUSED);
-        if is_read && started.is_some_and(|started| tick - started > self.bounds.message_timeout_ticks) {
+        if is_read
+            && started.is_some_and(|started| tick - started > self.bounds.message_timeout_ticks)
+        {
             self.doom(slot, CloseReason::MessageTimeout);
             return;
         }
         let quiet = tick - session.heard;
         if quiet >= self.bounds.heartbeat_ticks && !session.has(flag::PINGED) {
             session.set(flag::PINGED);
-            session.acknowledged = session.written.wrapping_sub(unacknowledged_bytes(&session.stream));
+            session.acknowledged =
+                session.written.wrapping_sub(unacknowledged_bytes(&session.stream));
             self.ping(slot);
         } else if quiet >= self.bounds.heartbeat_timeout_ticks {
             self.judge(slot);
@@ -56,7 +60,9 @@ impl State {
         let session = &mut self.sessions[slot as usize];
         let acknowledged = session.written.wrapping_sub(unacknowledged_bytes(&session.stream));
         let is_paused_by_us = session.has(flag::PAUSED_BY_HUB | flag::PAUSED_BY_ROOM);
-        if acknowledged == session.acknowledged && !is_paused_by_us {
+        // The ping itself was acknowledged by the peer's kernel, which says nothing about the peer.
+        let progress = acknowledged.wrapping_sub(session.acknowledged);
+        if progress <= PING_BYTES && !is_paused_by_us {
             self.doom(slot, CloseReason::HeartbeatTimeout);
         } else {
             session.heard = self.tick;

@@ -9,7 +9,7 @@ pub(crate) fn unacknowledged_bytes(stream: &TcpStream) -> u32 {
     use rustix::ioctl::{Getter, Opcode, ioctl};
 
     /// `SIOCOUTQ`, which has the number of `TIOCOUTQ` on every architecture (tcp(7)).
-    const SIOCOUTQ: Opcode = rustix::termios::TIOCOUTQ;
+    const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
     // SAFETY: SIOCOUTQ writes one C int through its argument, which is what `Getter` passes.
     let queued = unsafe { ioctl(stream, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) };
     queued.ok().and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0)

@@ -41,7 +41,9 @@ pub fn encode_close(close: Option<&Close>, out: &mut Vec<u8>) {
 pub(crate) fn frame_len(frames: &[u8]) -> usize {
     let length = match frames {
         [_, 127, rest @ ..] => rest.first_chunk().map(|length| 10 + u64::from_be_bytes(*length)),
-        [_, 126, rest @ ..] => rest.first_chunk().map(|length| 4 + u64::from(u16::from_be_bytes(*length))),
+        [_, 126, rest @ ..] => {
+            rest.first_chunk().map(|length| 4 + u64::from(u16::from_be_bytes(*length)))
+        }
         [_, length, ..] => Some(2 + u64::from(*length)),
         _ => None,
     };
