@@ -98,7 +98,7 @@ fn the_oldest_silent_connection_makes_room() {
             let mut speaking = server.connect().await;
             speaking.send("GET / HT").await;
             let mut oldest = server.connect().await;
-            eventually(|| server.pending() == 2.0).await;
+            eventually(|| server.door.pending() == 2).await;
 
             // Not full yet: nobody has to go, now or later.
             server.door.evict();
@@ -110,6 +110,7 @@ fn the_oldest_silent_connection_makes_room() {
             server.door.evict();
             assert_eq!(oldest.rest().await, "");
             eventually(|| !server.door.is_full()).await;
+            assert_eq!(server.room_calls.load(Ordering::Relaxed), 1);
             assert_eq!(server.refused("evicted"), 1.0);
             assert!(younger.hears_nothing());
             speaking.send("TP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
@@ -130,6 +131,7 @@ fn nobody_is_evicted_who_speaks() {
             server.door.evict();
             speaking.send("TP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
             assert!(speaking.rest().await.starts_with("HTTP/1.1 200 "));
+            drop(speaking);
             server.quiet().await;
             assert_eq!(server.refused("evicted"), 0.0);
         },

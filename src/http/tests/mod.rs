@@ -7,7 +7,10 @@ mod upgrades;
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,6 +56,8 @@ struct Server {
     connections: Arc<Connections>,
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
+    /// How often a full door came to have room again.
+    room_calls: Arc<AtomicUsize>,
 }
 
 /// Runs a test against a server of its own, on one thread, so that its metrics are its own too.
@@ -105,7 +110,12 @@ impl Server {
         #[allow(clippy::result_large_err, reason = "what the shard does not take comes back whole")]
         let adopt =
             Arc::new(move |adopt| sender.try_send(adopt).map_err(|error| error.into_inner()));
-        let door = Arc::new(Door::new(Arc::new(site), 0, adopt));
+        let room_calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&room_calls);
+        let room = Arc::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        let door = Arc::new(Door::new(Arc::new(site), 0, adopt, room));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -116,7 +126,7 @@ impl Server {
                 at_the_door.knock(stream.into_std().expect("a socket"), peer);
             }
         });
-        Self { door, address, adopted, connections, readiness, metrics }
+        Self { door, address, adopted, connections, readiness, metrics, room_calls }
     }
 
     async fn connect(&self) -> Client {
@@ -149,11 +159,8 @@ impl Server {
 
     /// Waits until no handshake is in flight.
     async fn quiet(&self) {
-        eventually(|| self.pending() == 0.0).await;
-    }
-
-    fn pending(&self) -> f64 {
-        self.metric("uproar_handshakes_pending{shard=\"0\"}")
+        eventually(|| self.door.pending() == 0).await;
+        assert_eq!(self.metric("uproar_handshakes_pending{shard=\"0\"}"), 0.0);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Handshakes that succeed, and what the shard is given.
 
+use tokio::task;
+
 use super::*;
 
 async fn check(server: &Server, request: &str, route: usize, room: Option<&str>) {
@@ -142,6 +144,35 @@ fn bytes_behind_the_request_come_along() {
                     stream.read_buf(&mut heard).await.expect("the rest");
                 }
                 assert_eq!(heard, behind);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_request_may_come_in_pieces() {
+    serve(
+        |_| {},
+        async |server| {
+            let request = format!("GET /relay/caf%C3%A9 HTTP/1.1\r\n{HANDSHAKE}\r\nbehind");
+            for cut in 1..request.len() {
+                let mut client = server.connect().await;
+                let (first, second) = request.split_at(cut);
+                client.send(first).await;
+                // The server runs on this very thread: let it read the first piece before there is a second.
+                for _ in 0..8 {
+                    task::yield_now().await;
+                }
+                client.send(second).await;
+                let adopt = server.adoption().await;
+                assert_eq!(adopt.request.room.as_deref(), Some("caf\u{e9}"), "cut at {cut}");
+                let mut heard = adopt.leftover.to_vec();
+                let mut stream = TcpStream::from_std(adopt.stream).expect("a non-blocking socket");
+                while heard.len() < 6 {
+                    stream.read_buf(&mut heard).await.expect("the rest");
+                }
+                assert_eq!(heard, b"behind", "cut at {cut}");
+                server.connections.release();
             }
         },
     );
