@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn hosts_of_this_machine() {
         for loopback in [
             "localhost",
             "LocalHost:8080",
@@ -90,6 +90,10 @@ mod tests {
         ] {
             check(loopback, Some(true));
         }
+    }
+
+    #[test]
+    fn foreign_hosts() {
         for foreign in [
             "example.com",
             "localhost.evil.com",
@@ -109,6 +113,10 @@ mod tests {
         ] {
             check(foreign, Some(false));
         }
+    }
+
+    #[test]
+    fn what_is_no_host() {
         for bad in [
             "",
             ":80",

@@ -50,10 +50,10 @@ impl OriginRule {
     }
 }
 
-/// A page opened from a file (browsers disagree on how to say that) or served by a loopback host on any port.
+/// A page opened from a file, whose origin browsers do not tell, or one served by a loopback host on any port.
 fn is_local(origin: &[u8]) -> bool {
     let Ok(origin) = str::from_utf8(origin) else { return false };
-    if origin == "null" || origin == "file://" {
+    if origin == "null" {
         return true;
     }
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
@@ -96,7 +96,6 @@ mod tests {
         check(&[], Ok(()));
         for local in [
             "null",
-            "file://",
             "http://localhost",
             "http://localhost:3000",
             "https://LOCALHOST:8443",
@@ -124,7 +123,8 @@ mod tests {
             "//localhost",
             "ftp://localhost",
             "chrome-extension://localhost",
-            "file:///etc/passwd",
+            "file://",
+            "file://localhost",
             "http://localhost http://evil.com",
             "http://lоcalhost",
         ] {

@@ -22,6 +22,9 @@ const PENDING_METRIC: &str = "uproar_handshakes_pending";
 /// Gives an upgraded connection to its shard, or gets it back where the shard takes no more.
 pub type AdoptFn = Arc<dyn Fn(Adopt) -> Result<(), Adopt> + Send + Sync>;
 
+/// Tells a shard that its door is no longer full; called from any thread, so it should do no more than wake.
+pub type RoomFn = Arc<dyn Fn() + Send + Sync>;
+
 /// One shard's side of the control plane.
 pub struct Door(Arc<Frame>);
 
@@ -29,6 +32,7 @@ pub struct Door(Arc<Frame>);
 pub(super) struct Frame {
     pub(super) site: Arc<Site>,
     pub(super) adopt: AdoptFn,
+    room: RoomFn,
     pending: AtomicUsize,
     /// Those of the pending that have sent nothing yet.
     silent: AtomicUsize,
@@ -37,9 +41,10 @@ pub(super) struct Frame {
 }
 
 impl Door {
-    /// The door of shard number `shard`; `adopt` hands its sessions over.
+    /// The door of shard number `shard`; `adopt` hands its sessions over, `room` is called when a full door has room
+    /// again, so that the shard goes on accepting.
     #[must_use]
-    pub fn new(site: Arc<Site>, shard: usize, adopt: AdoptFn) -> Self {
+    pub fn new(site: Arc<Site>, shard: usize, adopt: AdoptFn, room: RoomFn) -> Self {
         metrics::describe_gauge!(
             PENDING_METRIC,
             "Connections accepted and neither adopted nor refused yet"
@@ -47,6 +52,7 @@ impl Door {
         Self(Arc::new(Frame {
             site,
             adopt,
+            room,
             pending: AtomicUsize::new(0),
             silent: AtomicUsize::new(0),
             eviction: Notify::new(),
@@ -66,6 +72,12 @@ impl Door {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.is_full()
+    }
+
+    /// How many handshakes are in flight: a server that stops waits until there are none.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.0.pending.load(Ordering::Relaxed)
     }
 
     /// Asks the oldest connection that has sent nothing yet to go, if the door is full and there is one.
@@ -120,8 +132,11 @@ impl Deref for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.pending.fetch_sub(1, Ordering::Relaxed);
         self.gauge.decrement(1.0);
+        let before = self.pending.fetch_sub(1, Ordering::Relaxed);
+        if before == self.site.limits.pending_handshakes_max {
+            (self.room)();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! endpoints.
 //!
 //! A shard accepts a connection and [knocks](Door::knock) with it. On the control runtime `handshake` waits for its
-//! first byte and drives hyper over a [`Wire`](wire::Wire); `reception` judges each request by `routes`, `upgrade`
+//! first byte and drives hyper over a `wire`; `reception` judges each request by `routes`, `upgrade`
 //! and the rules of `gate`, and answers with a page, with a [`Refusal`], or with a 101 that is held back: the shard
 //! writes it once the session is a member of its rooms. Nothing here knows what a frame is.
 
@@ -24,7 +24,7 @@ mod wire;
 
 pub use admin::{Admin, serve_admin};
 pub use connections::Connections;
-pub use door::{AdoptFn, Door};
+pub use door::{AdoptFn, Door, RoomFn};
 pub use readiness::{Phase, Readiness};
 pub use refusal::{REFUSED_METRIC, Refusal};
 pub use routes::{Route, RouteError, Routes};

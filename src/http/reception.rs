@@ -129,9 +129,7 @@ impl Service<Request<Incoming>> for Reception {
             tracing::debug!(peer = %self.peer, reason = refusal.label(), "refused: {}", refusal.text());
             (refusal.response(), Outcome::Refused)
         });
-        if !matches!(outcome, Outcome::Accepted(_)) {
-            self.tap.open();
-        }
+        self.tap.set(!matches!(outcome, Outcome::Accepted(_)));
         self.outcome.replace(outcome);
         ready(Ok(response))
     }

@@ -22,13 +22,9 @@ use tokio::net::TcpStream;
 pub(super) struct Tap(Arc<AtomicBool>);
 
 impl Tap {
-    /// Lets the answer that is about to be written pass.
-    pub(super) fn open(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn shut(&self) {
-        self.0.store(false, Ordering::Relaxed);
+    /// Decides whether the answer that is about to be written passes.
+    pub(super) fn set(&self, open: bool) {
+        self.0.store(open, Ordering::Relaxed);
     }
 
     fn is_open(&self) -> bool {
@@ -85,7 +81,7 @@ impl Write for Wire {
     /// hyper flushes once all that it had to write is written, which is where an answer ends.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
-        self.tap.shut();
+        self.tap.set(false);
         Poll::Ready(Ok(()))
     }
 
