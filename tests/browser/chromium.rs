@@ -21,8 +21,9 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Starts the browser. Fails, rather than skips, where none is installed.
     pub(crate) fn start() -> Self {
+        let program = installed();
         let directory = new_directory();
-        let mut child = spawn(&directory);
+        let mut child = spawn(&program, &directory);
         let (port, path) = wait_for(
             &mut child,
             |child| {
@@ -67,9 +68,9 @@ impl Drop for Chromium {
     }
 }
 
-fn spawn(directory: &Path) -> Child {
+fn spawn(program: &Path, directory: &Path) -> Child {
     let log = fs::File::create(directory.join("stderr")).expect("the test's directory is writable");
-    let started = Command::new(installed())
+    let started = Command::new(program)
         .args([
             "--headless",
             "--no-sandbox",
