@@ -468,6 +468,8 @@ fn hub(
 
 fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>, next: &Arc<AtomicUsize>) -> Door {
     let (hub, next) = (Arc::clone(hub), Arc::clone(next));
+    let port = Arc::clone(&hub.ports[shard]);
+    let has_room = move || port.ring();
     let adopt = move |adopt| {
         // Elsewhere than on Linux one listener of those that share a port may get all connections.
         let balanced = cfg!(target_os = "linux");
@@ -475,7 +477,7 @@ fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>, next: &Arc<AtomicUsize>)
             if balanced { shard } else { next.fetch_add(1, Ordering::Relaxed) % hub.ports.len() };
         hub.ports[target].adopt(adopt)
     };
-    Door::new(Arc::clone(site), shard, Arc::new(adopt))
+    Door::new(Arc::clone(site), shard, Arc::new(adopt), Arc::new(has_room))
 }
 
 fn handshake_limits(config: &Config) -> Limits {

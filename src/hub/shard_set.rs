@@ -10,7 +10,7 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The most shards that a node can have: the width of a [`ShardSet`].
-pub const SHARDS_MAX: usize = 128;
+pub(crate) const SHARDS_MAX: usize = 128;
 
 /// A set of shards that every core may read and change.
 #[derive(Debug)]

@@ -16,9 +16,6 @@ const BACKLOG: i32 = 4096;
 /// would be a busy loop.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// While the door is full, the next look.
-const FULL_BACKOFF: Duration = Duration::from_millis(5);
-
 /// Bytes not yet sent of one connection that the kernel takes before it says that it is full, so that a slow
 /// reader's queue is in the outbox, where it is shared, counted and bounded. Enough to keep a fast one busy.
 const NOT_SENT_BYTES_MAX: u32 = 128 * 1024;
@@ -57,11 +54,13 @@ pub(crate) struct Listener {
     /// Somebody may wait: readiness is told once, and not again until the queue was found empty.
     may_wait: bool,
     not_before: Option<Instant>,
+    /// The door is full; others wait in the kernel's queue until it has room.
+    is_held: bool,
 }
 
 impl Listener {
     pub(crate) fn new(listener: mio::net::TcpListener) -> Self {
-        Self { listener, may_wait: true, not_before: None }
+        Self { listener, may_wait: true, not_before: None, is_held: false }
     }
 
     /// The kernel said that somebody waits.
@@ -71,7 +70,7 @@ impl Listener {
 
     /// Whether to try an accept now.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.may_wait && self.not_before.is_none_or(|not_before| not_before <= now)
+        self.may_wait && !self.is_held && self.not_before.is_none_or(|not_before| not_before <= now)
     }
 
     /// How long nothing is to be accepted yet although somebody may wait.
@@ -80,9 +79,14 @@ impl Listener {
         Some(not_before.saturating_duration_since(now))
     }
 
-    /// Leaves the others in the kernel's queue for a moment, because the door is full.
-    pub(crate) fn back_off(&mut self, now: Instant) {
-        self.not_before = Some(now + FULL_BACKOFF);
+    /// Accepts nobody for as long as the door is full.
+    pub(crate) fn hold(&mut self, is_full: bool) {
+        self.is_held = is_full;
+    }
+
+    /// Whether somebody may wait for the door to have room.
+    pub(crate) fn holds_somebody(&self) -> bool {
+        self.may_wait && self.is_held
     }
 
     /// Takes one connection.

@@ -22,7 +22,7 @@ pub(crate) mod state;
 mod sweep;
 mod unacknowledged;
 
-pub use adopt::Adopt;
+pub(crate) use adopt::Adopt;
 
 use std::io;
 use std::net::TcpListener;
@@ -142,6 +142,7 @@ impl Shard {
             }
         }
         self.accept();
+        self.make_room();
         self.read();
         self.take_mail();
         self.state.reap();
@@ -176,12 +177,8 @@ impl Shard {
         let Some(listener) = &mut self.listener else { return };
         let now = self.state.now;
         for _ in 0..ACCEPTS_PER_TURN {
+            listener.hold(self.door.is_full());
             if !listener.is_due(now) {
-                break;
-            }
-            if self.door.is_full() {
-                self.door.evict();
-                listener.back_off(now);
                 break;
             }
             match listener.accept(now) {
@@ -192,6 +189,13 @@ impl Shard {
                 Accepted::Drained => break,
                 Accepted::Failed(error) => self.state.counters.accept_errors[error as usize] += 1,
             }
+        }
+    }
+
+    /// While the door is full, one that has sent nothing yet makes room for who waits; the door says when it has.
+    fn make_room(&mut self) {
+        if self.listener.as_ref().is_some_and(Listener::holds_somebody) {
+            self.door.evict();
         }
     }
 
