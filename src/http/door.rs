@@ -13,11 +13,9 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     http::{handshake, site::Site},
+    metrics::HANDSHAKES_PENDING,
     shard::Adopt,
 };
-
-/// Handshakes in flight, by shard.
-const PENDING_METRIC: &str = "uproar_handshakes_pending";
 
 /// Gives an upgraded connection to its shard, or gets it back where the shard takes no more.
 pub type AdoptFn = Arc<dyn Fn(Adopt) -> Result<(), Adopt> + Send + Sync>;
@@ -45,10 +43,6 @@ impl Door {
     /// again, so that the shard goes on accepting.
     #[must_use]
     pub fn new(site: Arc<Site>, shard: usize, adopt: AdoptFn, room: RoomFn) -> Self {
-        metrics::describe_gauge!(
-            PENDING_METRIC,
-            "Connections accepted and neither adopted nor refused yet"
-        );
         Self(Arc::new(Frame {
             site,
             adopt,
@@ -56,7 +50,7 @@ impl Door {
             pending: AtomicUsize::new(0),
             silent: AtomicUsize::new(0),
             eviction: Notify::new(),
-            gauge: metrics::gauge!(PENDING_METRIC, "shard" => shard.to_string()),
+            gauge: metrics::gauge!(HANDSHAKES_PENDING, "shard" => shard.to_string()),
         }))
     }
 
