@@ -63,9 +63,16 @@ impl Door {
     /// Takes a connection that was just accepted; `stream` must be non-blocking. Never blocks: everything that
     /// follows happens on the control runtime.
     pub fn knock(&self, stream: TcpStream, peer: SocketAddr) {
-        let accepted = Instant::now();
-        let pending = Pending::new(&self.0);
-        self.0.site.runtime.spawn(handshake::run(pending, stream, peer, accepted));
+        self.0.site.runtime.spawn(self.visit(stream, peer));
+    }
+
+    /// What [`knock`](Self::knock) spawns.
+    pub(super) fn visit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> impl Future<Output = ()> + use<> {
+        handshake::run(Pending::new(&self.0), stream, peer, Instant::now())
     }
 
     /// Whether `pending_handshakes_max` handshakes are in flight, so that the next accept has to wait.

@@ -116,7 +116,7 @@ impl State {
         let bytes = &broadcast.bytes[..];
         self.counters.writes += 1;
         self.counters.deliveries += u64::from(broadcast.frames);
-        match Self::write_all(&mut session.stream, bytes) {
+        match Self::write_once(&mut session.stream, bytes) {
             Ok(written) => {
                 session.written = session.written.wrapping_add(written as u32);
                 self.counters.bytes_out += written as u64;

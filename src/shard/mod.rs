@@ -146,9 +146,10 @@ impl Shard {
         self.read();
         self.take_mail();
         self.state.reap();
+        // Before the flush, so that the other shards write while this one does.
+        self.send_batches();
         self.state.flush_step();
         self.state.reap();
-        self.send_batches();
         self.keep_time();
         let turn = self.state.now.elapsed();
         self.state.counters.turns += 1;

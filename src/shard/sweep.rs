@@ -18,7 +18,8 @@ impl State {
     pub(crate) fn sweep(&mut self) {
         let end = self.sessions.iter().next_back().map_or(0, |(last, _)| last + 1);
         let part = end.div_ceil(SWEEP_TICKS);
-        let start = self.tick as usize % SWEEP_TICKS * part;
+        let start = self.swept % SWEEP_TICKS * part;
+        self.swept += 1;
         for slot in start..(start + part).min(end) {
             if self.sessions.contains(slot) {
                 self.examine(slot as u32);
