@@ -10,6 +10,7 @@ use mio::Poll;
 
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
+use crate::exposition::Exposition;
 use crate::gate::origin::OriginRule;
 use crate::http::{Connections, Limits, Readiness, Route, Routes, Settings, Site};
 use crate::hub::Hub;
@@ -21,7 +22,7 @@ use crate::server::threads::Ready;
 use crate::server::{Server, wiring};
 use crate::shard::Wiring;
 use crate::shard::state::Bounds;
-use crate::telemetry::{self, ShardMetrics};
+use crate::telemetry::ShardMetrics;
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -77,7 +78,7 @@ impl Builder {
         let connections_max =
             Descriptors::raise().connections_max(&self.config).map_err(refused)?;
         let routes = Routes::new(self.routes.clone())?;
-        let recorder = telemetry::recorder()?;
+        let exposition = Exposition::install()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONTROL_THREADS)
             .thread_name("uproar-control")
@@ -121,7 +122,7 @@ impl Builder {
             runtime,
             config: self.config,
         };
-        server.serve_operators(admin, recorder, metrics);
+        server.serve_operators(admin, exposition, metrics);
         Ok(server)
     }
 }

@@ -19,18 +19,19 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Runtime;
 
 use crate::config::Config;
+use crate::exposition::Exposition;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
 use crate::server::stopper::Event;
 use crate::server::threads::Ready;
+use crate::shutdown::Signals;
 use crate::telemetry::{self, ShardMetrics};
 
-/// How long shards that were told not to wait any more may take to notice.
-const ABANDON_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long shards that were told not to wait any more may take to notice, out of the time that stopping may take.
+const CUT_OFF: Duration = Duration::from_millis(500);
 
 /// A server whose addresses are bound.
 pub struct Server {
@@ -72,8 +73,11 @@ impl Server {
 
     /// Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
     pub fn stop_on_signals(&self) {
-        let stopper = self.stopper();
-        self.runtime.spawn(crate::shutdown::watch_signals(stopper));
+        let _runtime = self.runtime.enter();
+        match Signals::watch() {
+            Ok(signals) => drop(self.runtime.spawn(signals.obey(self.stopper()))),
+            Err(error) => tracing::error!(%error, "signals cannot be watched"),
+        }
     }
 
     /// Serves until stopped, and returns when every session has been closed or the time for that is over.
@@ -100,20 +104,27 @@ impl Server {
     }
 
     fn drain(&self) -> Result<(), RunError> {
-        let deadline = Instant::now() + self.stopper.drain;
-        tracing::info!(drain_secs = self.stopper.drain.as_secs(), "stopping");
-        for port in &self.stopper.hub.ports {
-            port.stop();
+        let drain = self.stopper.drain;
+        let deadline = Instant::now() + drain;
+        let cut_off = deadline - CUT_OFF.min(drain / 4);
+        tracing::info!(drain_secs = drain.as_secs(), "stopping");
+        let hub = &self.stopper.hub;
+        for port in &hub.ports {
+            port.stop(cut_off);
         }
         let mut running = self.threads.len();
-        running -= self.await_shards(running, deadline)?;
+        running -= self.await_shards(running, cut_off)?;
         if running > 0 {
             tracing::warn!(
                 shards = running,
                 "the time to stop in is over; cutting off who is left"
             );
-            self.stopper.hub.abandoned.store(true, Ordering::Relaxed);
-            self.await_shards(running, Instant::now() + ABANDON_TIMEOUT)?;
+            hub.abandoned.store(true, Ordering::Relaxed);
+            hub.ports.iter().for_each(|port| port.wake());
+            running -= self.await_shards(running, deadline.max(Instant::now() + CUT_OFF))?;
+        }
+        if running > 0 {
+            tracing::warn!(shards = running, "a handler blocks its shard; not waiting for it");
         }
         Ok(())
     }
@@ -156,17 +167,17 @@ impl Server {
     fn serve_operators(
         &self,
         listener: TcpListener,
-        recorder: PrometheusHandle,
+        exposition: Exposition,
         shards: Vec<ShardMetrics>,
     ) {
         let admin =
-            Admin { metrics: recorder.clone(), readiness: Arc::clone(&self.stopper.readiness) };
+            Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
         self.runtime.spawn(async move {
             if let Err(error) = serve_admin(listener, admin).await {
                 tracing::error!(%error, "the admin address is not served");
             }
         });
-        self.runtime.spawn(telemetry::run(recorder, shards, Arc::clone(&self.stopper.hub)));
+        self.runtime.spawn(telemetry::run(exposition, shards, Arc::clone(&self.stopper.hub)));
     }
 
     /// For acting on the sessions and rooms of the route with that pattern; `None` if there is no such route.
