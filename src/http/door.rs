@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    http::{handshake, site::Site},
+    http::{handshake, readiness::Phase, refusal::Refusal, site::Site},
     metrics::HANDSHAKES_PENDING,
     shard::Adopt,
 };
@@ -35,6 +35,7 @@ pub(super) struct Frame {
     /// Those of the pending that have sent nothing yet.
     silent: AtomicUsize,
     eviction: Notify,
+    closing: Notify,
     gauge: metrics::Gauge,
 }
 
@@ -50,6 +51,7 @@ impl Door {
             pending: AtomicUsize::new(0),
             silent: AtomicUsize::new(0),
             eviction: Notify::new(),
+            closing: Notify::new(),
             gauge: metrics::gauge!(HANDSHAKES_PENDING, "shard" => shard.to_string()),
         }))
     }
@@ -78,7 +80,15 @@ impl Door {
     /// How many handshakes are in flight: a server that stops waits until there are none.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.0.pending.load(Ordering::Relaxed)
+        // Who sees that a handshake has ended sees what it left behind, too.
+        self.0.pending.load(Ordering::Acquire)
+    }
+
+    /// Sends away who is behind the door without a request, now that the server is draining; who has begun one is
+    /// answered.
+    pub fn close(&self) {
+        self.0.closing.notify_waiters();
+        self.0.eviction.notify_waiters();
     }
 
     /// Asks the oldest connection that has sent nothing yet to go, if the door is full and there is one.
@@ -94,14 +104,32 @@ impl Frame {
         self.pending.load(Ordering::Relaxed) >= self.site.limits.pending_handshakes_max
     }
 
-    /// Resolves once the connection that waits here is to make room. Waiters are asked in the order they came.
-    pub(super) async fn evicted(&self) {
+    fn is_closing(&self) -> bool {
+        self.site.readiness.phase() == Phase::Draining
+    }
+
+    /// Resolves once the connection that waits here is to go, to make room or because the server stops. To make room
+    /// waiters are asked in the order they came.
+    pub(super) async fn evicted(&self) -> Refusal {
         loop {
-            self.eviction.notified().await;
-            // A call that found nobody is kept for the next to come, who may find the door wide open.
-            if self.is_full() {
-                return;
+            // Before the look, so that a door that closes behind it is noticed.
+            let notified = self.eviction.notified();
+            if self.is_closing() {
+                return Refusal::Draining;
             }
+            notified.await;
+            // A call that found nobody is kept for the next to come, who may find the door wide open.
+            if self.is_full() && !self.is_closing() {
+                return Refusal::Evicted;
+            }
+        }
+    }
+
+    /// Resolves once the server drains.
+    pub(super) async fn closing(&self) {
+        let notified = self.closing.notified();
+        if !self.is_closing() {
+            notified.await;
         }
     }
 }
@@ -134,7 +162,7 @@ impl Deref for Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
-        let before = self.pending.fetch_sub(1, Ordering::Relaxed);
+        let before = self.pending.fetch_sub(1, Ordering::Release);
         if before == self.site.limits.pending_handshakes_max {
             (self.room)();
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -67,6 +68,7 @@ pub(crate) struct Port {
     control: Sender<Control>,
     batches: Sender<Batch>,
     requests: Sender<Request>,
+    requests_refused: AtomicU64,
     doorbell: Doorbell,
     waker: Waker,
     /// Shards that found `batches` full and sleep until there is room.
@@ -88,7 +90,9 @@ pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) 
     let (batches, batches_end) = bounded(capacity.batches);
     let (requests, requests_end) = bounded(capacity.requests);
     let (doorbell, waiting) = (Doorbell::new(), ShardSet::default());
-    let port = Arc::new(Port { control, batches, requests, doorbell, waker, waiting });
+    let requests_refused = AtomicU64::new(0);
+    let port =
+        Arc::new(Port { control, batches, requests, requests_refused, doorbell, waker, waiting });
     let (control, batches, requests) = (control_end, batches_end, requests_end);
     (port.clone(), Mailbox { control, batches, requests, port })
 }
@@ -113,9 +117,9 @@ impl Port {
     }
 
     /// Tells the shard to stop. Waits for a slot if it must: for the control plane only.
-    pub(crate) fn stop(&self) {
-        // A shard that is gone has stopped.
-        let _ = self.control.send(Control::Stop);
+    pub(crate) fn stop(&self, deadline: Instant) {
+        // A shard that is gone has stopped, and one that takes nothing until then is abandoned anyway.
+        let _ = self.control.send_deadline(Control::Stop, deadline);
         self.ring();
     }
 
@@ -142,8 +146,15 @@ impl Port {
         let queued = self.requests.try_send(request).is_ok();
         if queued {
             self.ring();
+        } else {
+            self.requests_refused.fetch_add(1, Ordering::Relaxed);
         }
         queued
+    }
+
+    /// Requests turned away so far.
+    pub(crate) fn requests_refused(&self) -> u64 {
+        self.requests_refused.load(Ordering::Relaxed)
     }
 
     /// Wakes the shard if it sleeps.
