@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 mod cores;
 pub mod descriptors;
+pub mod exposition;
 pub mod gate;
 mod handle;
 pub mod http;

@@ -2,6 +2,10 @@
 
 use metrics::Unit;
 
+use crate::http::Refusal;
+use crate::protocol::CloseReason;
+use crate::shard::counters::{AcceptError, Drop};
+
 /// What kind of values a metric has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -94,8 +98,50 @@ metrics! {
         "Times a session was paused.";
     OUTBOX_BYTES = "uproar_outbox_bytes", Gauge, ["shard"],
         "Bytes queued for sessions, shared ones counted for each.";
+    REQUESTS_REFUSED = "uproar_requests_refused_total", Counter, ["shard"],
+        "Requests of handles turned away, because the shard had too many of them waiting.";
     BUILD_INFO = "uproar_build_info", Gauge, ["version"],
         "Always 1; the labels say what runs.";
+}
+
+/// The figures that the system keeps of the process, under the names that every Prometheus client gives them. As they
+/// are on Linux; another system may lack some.
+pub const PROCESS_METRICS: &[Metric] = &[
+    process(
+        "process_cpu_seconds_total",
+        Kind::Counter,
+        "CPU time used, of the user and of the system.",
+    ),
+    process("process_resident_memory_bytes", Kind::Gauge, "Memory that is resident."),
+    process("process_virtual_memory_bytes", Kind::Gauge, "Memory that is mapped."),
+    process("process_virtual_memory_max_bytes", Kind::Gauge, "The limit on memory that is mapped."),
+    process("process_open_fds", Kind::Gauge, "Files open, connections among them."),
+    process("process_max_fds", Kind::Gauge, "The limit on open files."),
+    process(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the process started, in seconds since 1970.",
+    ),
+    process("process_threads", Kind::Gauge, "Threads."),
+];
+
+const fn process(name: &'static str, kind: Kind, help: &'static str) -> Metric {
+    Metric { name, kind, labels: &[], help }
+}
+
+impl Metric {
+    /// Every value that one of its labels can take; `None` where the configuration decides, as it does for `shard`.
+    #[must_use]
+    pub fn values(&self, label: &str) -> Option<&'static [&'static str]> {
+        match (label, self.name) {
+            ("direction", _) => Some(&["in", "out"]),
+            ("reason", SESSIONS_CLOSED) => Some(&CloseReason::LABELS),
+            ("reason", CONNECTIONS_REFUSED) => Some(&Refusal::LABELS),
+            ("reason", ACCEPT_ERRORS) => Some(&AcceptError::LABELS),
+            ("reason", DROPS) => Some(&Drop::LABELS),
+            _ => None,
+        }
+    }
 }
 
 /// Tells the recorder what each metric is; install the recorder first.

@@ -1,14 +1,14 @@
 //! From what the shards count to what `/metrics` shows.
 //!
-//! Shards hand copies of their plain counters over; here, on the control runtime, they are put into the recorder.
+//! Shards hand copies of their plain counters over; here, on the control runtime, they are put into the recorder that [`Exposition`] renders.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
+use crate::exposition::Exposition;
 use crate::hub::Hub;
 use crate::metrics as names;
 use crate::protocol::CloseReason;
@@ -17,46 +17,26 @@ use crate::shard::counters::{AcceptError, Counters, Drop, Durations};
 /// How often the shards' counters are taken over, and the recorder's samples put into their buckets.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Upper bounds of the buckets of every histogram, in seconds.
-const BUCKETS: [f64; 20] = [
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025,
-    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
-
-/// Installs the process's recorder, the first time; a program may hold several servers.
-///
-/// # Errors
-///
-/// Another recorder is installed already.
-pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
-    }
-    let handle = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
-    names::describe();
-    gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    metrics_process::Collector::default().describe();
-    Ok(HANDLE.get_or_init(|| handle).clone())
-}
-
 /// Takes the shards' counters over, until the server is gone.
-pub(crate) async fn run(handle: PrometheusHandle, mut shards: Vec<ShardMetrics>, hub: Arc<Hub>) {
-    let process = metrics_process::Collector::default();
+pub(crate) async fn run(exposition: Exposition, mut shards: Vec<ShardMetrics>, hub: Arc<Hub>) {
     let rooms = gauge!(names::ROOMS);
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         period.tick().await;
-        for shard in &mut shards {
+        for (shard, port) in shards.iter_mut().zip(&hub.ports) {
             shard.take_over();
+            shard.requests_refused.absolute(port.requests_refused());
         }
         rooms.set(hub.directory.len() as f64);
         hub.directory.shrink();
-        process.collect();
-        handle.run_upkeep();
+        exposition.keep_up();
     }
 }
+
+/// Metrics, each with where its value comes from.
+type Series<Metric, Value> = Vec<(Metric, fn(&Counters) -> Value)>;
+type Distributions = Vec<(Histogram, fn(&Counters) -> &Durations)>;
 
 /// The metrics of one shard, each with a handle made once.
 pub(crate) struct ShardMetrics {
@@ -67,10 +47,12 @@ pub(crate) struct ShardMetrics {
     closed: Vec<Counter>,
     dropped: Vec<Counter>,
     accept_errors: Vec<Counter>,
-    totals: Vec<(Counter, fn(&Counters) -> u64)>,
-    gauges: Vec<(Gauge, fn(&Counters) -> usize)>,
+    totals: Series<Counter, u64>,
+    gauges: Series<Gauge, usize>,
+    requests_refused: Counter,
+    /// A gauge because it has fractions; exported as the counter that it is.
     busy: Gauge,
-    durations: Vec<(Histogram, fn(&Counters) -> &Durations)>,
+    durations: Distributions,
 }
 
 impl ShardMetrics {
@@ -95,6 +77,7 @@ impl ShardMetrics {
             accept_errors: by_reason(names::ACCEPT_ERRORS, &AcceptError::LABELS),
             totals: totals(&shard),
             gauges: gauges(&shard),
+            requests_refused: counter!(names::REQUESTS_REFUSED, "shard" => shard.clone()),
             busy: gauge!(names::SHARD_BUSY, "shard" => shard.clone()),
             durations: durations(&shard),
         }
@@ -154,7 +137,7 @@ fn by_protocol(shard: &str, protocols: &[String]) -> Vec<(Gauge, Counter, Vec<us
     labels.into_iter().map(one).collect()
 }
 
-fn totals(shard: &str) -> Vec<(Counter, fn(&Counters) -> u64)> {
+fn totals(shard: &str) -> Series<Counter, u64> {
     let of = |name: &'static str| counter!(name, "shard" => shard.to_owned());
     let to = |name: &'static str, direction: &'static str| counter!(name, "shard" => shard.to_owned(), "direction" => direction);
     vec![
@@ -175,7 +158,7 @@ fn totals(shard: &str) -> Vec<(Counter, fn(&Counters) -> u64)> {
     ]
 }
 
-fn gauges(shard: &str) -> Vec<(Gauge, fn(&Counters) -> usize)> {
+fn gauges(shard: &str) -> Series<Gauge, usize> {
     let of = |name: &'static str| gauge!(name, "shard" => shard.to_owned());
     vec![
         (of(names::MEMBERSHIPS), |now| now.memberships),
@@ -185,7 +168,7 @@ fn gauges(shard: &str) -> Vec<(Gauge, fn(&Counters) -> usize)> {
     ]
 }
 
-fn durations(shard: &str) -> Vec<(Histogram, fn(&Counters) -> &Durations)> {
+fn durations(shard: &str) -> Distributions {
     let of = |name: &'static str| histogram!(name, "shard" => shard.to_owned());
     vec![
         (of(names::FANOUT_DURATION), |now| &now.fanout),

@@ -13,7 +13,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -21,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    exposition::Exposition,
     gate::origin::OriginRule,
     http::{
         pages,
@@ -44,7 +44,7 @@ const ACCEPT_BACKOFF_SECS: u64 = 1;
 /// What the endpoints tell about.
 pub struct Admin {
     /// Renders the metrics.
-    pub metrics: PrometheusHandle,
+    pub metrics: Exposition,
     /// Whether the server is in service.
     pub readiness: Arc<Readiness>,
 }

@@ -12,15 +12,13 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    http::{handshake, site::Site},
+    http::{handshake, readiness::Phase, refusal::Refusal, site::Site},
+    metrics::HANDSHAKES_PENDING,
     shard::Adopt,
 };
 
-/// Handshakes in flight, by shard.
-const PENDING_METRIC: &str = "uproar_handshakes_pending";
-
 /// Gives an upgraded connection to its shard, or gets it back where the shard takes no more.
-pub type AdoptFn = Arc<dyn Fn(Adopt) -> Result<(), Adopt> + Send + Sync>;
+pub type AdoptFn = Arc<dyn Fn(Box<Adopt>) -> Result<(), Box<Adopt>> + Send + Sync>;
 
 /// Tells a shard that its door is no longer full; called from any thread, so it should do no more than wake.
 pub type RoomFn = Arc<dyn Fn() + Send + Sync>;
@@ -37,6 +35,7 @@ pub(super) struct Frame {
     /// Those of the pending that have sent nothing yet.
     silent: AtomicUsize,
     eviction: Notify,
+    closing: Notify,
     gauge: metrics::Gauge,
 }
 
@@ -45,10 +44,6 @@ impl Door {
     /// again, so that the shard goes on accepting.
     #[must_use]
     pub fn new(site: Arc<Site>, shard: usize, adopt: AdoptFn, room: RoomFn) -> Self {
-        metrics::describe_gauge!(
-            PENDING_METRIC,
-            "Connections accepted and neither adopted nor refused yet"
-        );
         Self(Arc::new(Frame {
             site,
             adopt,
@@ -56,16 +51,24 @@ impl Door {
             pending: AtomicUsize::new(0),
             silent: AtomicUsize::new(0),
             eviction: Notify::new(),
-            gauge: metrics::gauge!(PENDING_METRIC, "shard" => shard.to_string()),
+            closing: Notify::new(),
+            gauge: metrics::gauge!(HANDSHAKES_PENDING, "shard" => shard.to_string()),
         }))
     }
 
     /// Takes a connection that was just accepted; `stream` must be non-blocking. Never blocks: everything that
     /// follows happens on the control runtime.
     pub fn knock(&self, stream: TcpStream, peer: SocketAddr) {
-        let accepted = Instant::now();
-        let pending = Pending::new(&self.0);
-        self.0.site.runtime.spawn(handshake::run(pending, stream, peer, accepted));
+        self.0.site.runtime.spawn(self.visit(stream, peer));
+    }
+
+    /// What [`knock`](Self::knock) spawns.
+    pub(super) fn visit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> impl Future<Output = ()> + use<> {
+        handshake::run(Pending::new(&self.0), stream, peer, Instant::now())
     }
 
     /// Whether `pending_handshakes_max` handshakes are in flight, so that the next accept has to wait.
@@ -77,7 +80,15 @@ impl Door {
     /// How many handshakes are in flight: a server that stops waits until there are none.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.0.pending.load(Ordering::Relaxed)
+        // Who sees that a handshake has ended sees what it left behind, too.
+        self.0.pending.load(Ordering::Acquire)
+    }
+
+    /// Sends away who is behind the door without a request, now that the server is draining; who has begun one is
+    /// answered.
+    pub fn close(&self) {
+        self.0.closing.notify_waiters();
+        self.0.eviction.notify_waiters();
     }
 
     /// Asks the oldest connection that has sent nothing yet to go, if the door is full and there is one.
@@ -93,14 +104,32 @@ impl Frame {
         self.pending.load(Ordering::Relaxed) >= self.site.limits.pending_handshakes_max
     }
 
-    /// Resolves once the connection that waits here is to make room. Waiters are asked in the order they came.
-    pub(super) async fn evicted(&self) {
+    fn is_closing(&self) -> bool {
+        self.site.readiness.phase() == Phase::Draining
+    }
+
+    /// Resolves once the connection that waits here is to go, to make room or because the server stops. To make room
+    /// waiters are asked in the order they came.
+    pub(super) async fn evicted(&self) -> Refusal {
         loop {
-            self.eviction.notified().await;
-            // A call that found nobody is kept for the next to come, who may find the door wide open.
-            if self.is_full() {
-                return;
+            // Before the look, so that a door that closes behind it is noticed.
+            let notified = self.eviction.notified();
+            if self.is_closing() {
+                return Refusal::Draining;
             }
+            notified.await;
+            // A call that found nobody is kept for the next to come, who may find the door wide open.
+            if self.is_full() && !self.is_closing() {
+                return Refusal::Evicted;
+            }
+        }
+    }
+
+    /// Resolves once the server drains.
+    pub(super) async fn closing(&self) {
+        let notified = self.closing.notified();
+        if !self.is_closing() {
+            notified.await;
         }
     }
 }
@@ -133,7 +162,7 @@ impl Deref for Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
-        let before = self.pending.fetch_sub(1, Ordering::Relaxed);
+        let before = self.pending.fetch_sub(1, Ordering::Release);
         if before == self.site.limits.pending_handshakes_max {
             (self.room)();
         }

@@ -1,6 +1,11 @@
 //! One connection from its accept to its adoption or its refusal.
 
-use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc};
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -38,7 +43,12 @@ pub(super) async fn run(
     match visit.first_byte(&stream).await {
         // Boxed, because everything up to here is all that a silent connection costs.
         Ok(()) => Box::pin(visit.converse(stream)).await,
-        Err(refusal) => visit.count(refusal),
+        Err(refusal) => {
+            visit.count(refusal);
+            if let Some(last_words) = refusal.bytes() {
+                Box::pin(linger::close(stream, Some(last_words))).await;
+            }
+        }
     }
 }
 
@@ -64,7 +74,7 @@ impl Visit {
                 Ok(1..) => Ok(()),
                 Ok(0) | Err(_) => Err(Refusal::Lost),
             },
-            () = evicted => Err(Refusal::Evicted),
+            refusal = evicted => Err(refusal),
             () = time::sleep_until(self.deadline()) => Err(Refusal::Silent),
         }
     }
@@ -75,9 +85,17 @@ impl Visit {
         let reception = Reception::new(Arc::clone(&self.pending.site), self.peer, tap.clone());
         let mut connection =
             self.pending.site.http.serve_connection(Wire::new(stream, tap), reception);
-        let end =
-            time::timeout_at(self.deadline(), poll_fn(|cx| connection.poll_without_shutdown(cx)))
-                .await;
+        let conversation = async {
+            tokio::select! {
+                biased;
+                end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => return end,
+                () = self.pending.closing() => {}
+            }
+            // No further request is waited for; one that has begun is.
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+        };
+        let end = time::timeout_at(self.deadline(), conversation).await;
 
         let parts = connection.into_parts();
         let is_mid_answer = parts.io.is_mid_answer();
@@ -111,12 +129,13 @@ impl Visit {
         let Ok(stream) = stream.into_std() else { return self.count(Refusal::Lost) };
         let Accepted { route, request, admission } = accepted;
         let elapsed = self.accepted.elapsed();
-        match (self.pending.adopt)(Adopt { stream, response, leftover, route, request }) {
+        match (self.pending.adopt)(Box::new(Adopt { stream, response, leftover, route, request })) {
             Ok(()) => {
                 admission.keep();
                 self.pending.site.duration.record(elapsed);
             }
-            Err(Adopt { stream, .. }) => {
+            Err(adopt) => {
+                let stream = adopt.stream;
                 drop(admission);
                 self.count(Refusal::ShardBusy);
                 if let Ok(stream) = TcpStream::from_std(stream) {

@@ -26,6 +26,6 @@ pub use admin::{Admin, serve_admin};
 pub use connections::Connections;
 pub use door::{AdoptFn, Door, RoomFn};
 pub use readiness::{Phase, Readiness};
-pub use refusal::{REFUSED_METRIC, Refusal};
+pub use refusal::Refusal;
 pub use routes::{Route, RouteError, Routes};
 pub use site::{Limits, Settings, Site};

@@ -25,9 +25,9 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// Enters `phase`.
+    /// Enters `phase`. There is no way back: a server that was told to stop before it was ready does not become so.
     pub fn set(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Release);
+        self.0.fetch_max(phase as u8, Ordering::AcqRel);
     }
 
     /// The phase now.

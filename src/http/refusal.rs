@@ -11,10 +11,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use crate::{gate::origin::Foreign, rooms::name::RoomNameError};
-
-/// Counts refusals, by `reason`.
-pub const REFUSED_METRIC: &str = "uproar_connections_refused_total";
+use crate::{gate::origin::Foreign, metrics::CONNECTIONS_REFUSED, rooms::name::RoomNameError};
 
 /// How long a client should wait before it tries again after a 503, in seconds: by then a handshake storm has passed
 /// or another node has taken over.
@@ -189,7 +186,7 @@ impl Refusal {
 
     /// Adds one to the refusals of this label.
     pub(super) fn count(self) {
-        metrics::counter!(REFUSED_METRIC, "reason" => self.label()).increment(1);
+        metrics::counter!(CONNECTIONS_REFUSED, "reason" => self.label()).increment(1);
     }
 
     /// The answer, for hyper to send; empty where there is none.
@@ -239,12 +236,8 @@ impl Refusal {
 }
 
 /// Makes the counter of every reason exist at zero, so that a rate over it sees the first refusal.
-pub(super) fn describe() {
-    metrics::describe_counter!(
-        REFUSED_METRIC,
-        "Connections turned away before they became sessions, by reason"
-    );
+pub(super) fn register() {
     for label in Refusal::LABELS {
-        metrics::counter!(REFUSED_METRIC, "reason" => label).increment(0);
+        metrics::counter!(CONNECTIONS_REFUSED, "reason" => label).increment(0);
     }
 }

@@ -8,10 +8,8 @@ use tokio::runtime::Handle;
 use crate::{
     gate::origin::OriginRule,
     http::{connections::Connections, pages::Pages, readiness::Readiness, refusal, routes::Routes},
+    metrics::HANDSHAKE_DURATION,
 };
-
-/// Measures from accept to the hand-over of the 101, in seconds.
-const DURATION_METRIC: &str = "uproar_handshake_duration_seconds";
 
 /// hyper takes no smaller read buffer than this, in bytes; a smaller `header_bytes_max` is enforced all the same.
 const BUFFER_BYTES_MIN: usize = 8192;
@@ -64,12 +62,7 @@ impl Site {
     /// Puts the parts together and registers the metrics: install the recorder first.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        refusal::describe();
-        metrics::describe_histogram!(
-            DURATION_METRIC,
-            metrics::Unit::Seconds,
-            "From accept to the hand-over of the handshake's answer"
-        );
+        refusal::register();
         Self {
             http: http(&settings.limits),
             routes: settings.routes,
@@ -79,7 +72,7 @@ impl Site {
             connections: settings.connections,
             readiness: settings.readiness,
             runtime: settings.runtime,
-            duration: metrics::histogram!(DURATION_METRIC),
+            duration: metrics::histogram!(HANDSHAKE_DURATION),
         }
     }
 }

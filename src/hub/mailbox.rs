@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -67,6 +68,7 @@ pub(crate) struct Port {
     control: Sender<Control>,
     batches: Sender<Batch>,
     requests: Sender<Request>,
+    requests_refused: AtomicU64,
     doorbell: Doorbell,
     waker: Waker,
     /// Shards that found `batches` full and sleep until there is room.
@@ -88,18 +90,20 @@ pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) 
     let (batches, batches_end) = bounded(capacity.batches);
     let (requests, requests_end) = bounded(capacity.requests);
     let (doorbell, waiting) = (Doorbell::new(), ShardSet::default());
-    let port = Arc::new(Port { control, batches, requests, doorbell, waker, waiting });
+    let requests_refused = AtomicU64::new(0);
+    let port =
+        Arc::new(Port { control, batches, requests, requests_refused, doorbell, waker, waiting });
     let (control, batches, requests) = (control_end, batches_end, requests_end);
     (port.clone(), Mailbox { control, batches, requests, port })
 }
 
 impl Port {
     /// Hands a connection over, or gives it back when the shard has too many to take already.
-    pub(crate) fn adopt(&self, adopt: Adopt) -> Result<(), Adopt> {
+    pub(crate) fn adopt(&self, adopt: Box<Adopt>) -> Result<(), Box<Adopt>> {
         if self.control.len() + 1 >= self.control.capacity().unwrap_or(usize::MAX) {
             return Err(adopt);
         }
-        match self.control.try_send(Control::Adopt(Box::new(adopt))) {
+        match self.control.try_send(Control::Adopt(adopt)) {
             Ok(()) => {
                 self.ring();
                 Ok(())
@@ -107,15 +111,15 @@ impl Port {
             Err(
                 TrySendError::Full(Control::Adopt(adopt))
                 | TrySendError::Disconnected(Control::Adopt(adopt)),
-            ) => Err(*adopt),
+            ) => Err(adopt),
             Err(_) => unreachable!("an adoption comes back as an adoption"),
         }
     }
 
     /// Tells the shard to stop. Waits for a slot if it must: for the control plane only.
-    pub(crate) fn stop(&self) {
-        // A shard that is gone has stopped.
-        let _ = self.control.send(Control::Stop);
+    pub(crate) fn stop(&self, deadline: Instant) {
+        // A shard that is gone has stopped, and one that takes nothing until then is abandoned anyway.
+        let _ = self.control.send_deadline(Control::Stop, deadline);
         self.ring();
     }
 
@@ -142,8 +146,15 @@ impl Port {
         let queued = self.requests.try_send(request).is_ok();
         if queued {
             self.ring();
+        } else {
+            self.requests_refused.fetch_add(1, Ordering::Relaxed);
         }
         queued
+    }
+
+    /// Requests turned away so far.
+    pub(crate) fn requests_refused(&self) -> u64 {
+        self.requests_refused.load(Ordering::Relaxed)
     }
 
     /// Wakes the shard if it sleeps.

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::protocol::{Message, frame};
 
-/// Buffers kept for the next turns, and how large one may be to be kept.
-const POOL_MAX: usize = 64;
-const POOLED_BYTES_MAX: usize = 1024 * 1024;
+/// Memory kept in buffers for the next turns, and the number of buffers.
+const POOLED_BYTES_MAX: usize = 4 * 1024 * 1024;
+const POOLED_MAX: usize = 4096;
 
 /// A range of a broadcast that one member does not get: its own frame, or what was sent before it joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +160,9 @@ impl Broadcast {
 /// Buffers that wait for the next turn, so that no room holds one between its messages.
 #[derive(Default)]
 pub(crate) struct Pool {
+    #[allow(clippy::vec_box, reason = "rooms hold boxes, which go round whole")]
     free: Vec<Box<Broadcast>>,
+    bytes: usize,
 }
 
 impl Pool {
@@ -168,6 +170,7 @@ impl Pool {
     pub(crate) fn take(&mut self, read_at: Instant) -> Box<Broadcast> {
         match self.free.pop() {
             Some(mut broadcast) => {
+                self.bytes -= broadcast.bytes.capacity();
                 broadcast.read_at = read_at;
                 broadcast
             }
@@ -175,13 +178,15 @@ impl Pool {
         }
     }
 
-    /// Takes one back, unless slow members still refer to its bytes or it is too large to keep.
+    /// Takes one back, unless slow members still refer to its bytes or enough are kept.
     pub(crate) fn put(&mut self, mut broadcast: Box<Broadcast>) {
         let Some(bytes) = Rc::get_mut(&mut broadcast.bytes) else { return };
-        if self.free.len() < POOL_MAX && bytes.capacity() <= POOLED_BYTES_MAX {
+        let pooled = self.bytes + bytes.capacity();
+        if pooled <= POOLED_BYTES_MAX && self.free.len() < POOLED_MAX {
             bytes.clear();
             broadcast.exclusions.clear();
             broadcast.frames = 0;
+            self.bytes = pooled;
             self.free.push(broadcast);
         }
     }
@@ -205,7 +210,7 @@ mod tests {
         broadcast.begin(1, 4, |slot| (7..=9).contains(&slot).then(|| slot - 6));
         let all = first.start..third.end;
         assert_eq!(pieces(&broadcast, 0), [all]);
-        assert_eq!(pieces(&broadcast, 1), [second.clone()]);
+        assert_eq!(pieces(&broadcast, 1), std::slice::from_ref(&second));
         assert_eq!(pieces(&broadcast, 2), [first, third.clone()]);
         assert_eq!(pieces(&broadcast, 3), [third]);
         let counts: Vec<_> =

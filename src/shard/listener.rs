@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 
 use crate::shard::counters::AcceptError;
 
 /// Connections that the kernel completes before they are accepted. The kernel cuts it to its `somaxconn`.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// After an accept failed for want of descriptors, the next try: readiness is not told again, and asking at once
 /// would be a busy loop.
@@ -19,6 +21,27 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// Bytes not yet sent of one connection that the kernel takes before it says that it is full, so that a slow
 /// reader's queue is in the outbox, where it is shared, counted and bounded. Enough to keep a fast one busy.
 const NOT_SENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// Drops the packets that ask for a connection, and no others: a program for the kernel's packet filter, which sees
+/// the TCP header. Loads the byte of flags, keeps SYN and ACK of it, and takes what is not a SYN alone.
+#[cfg(target_os = "linux")]
+const DROP_SYN: [SockFilter; 5] = {
+    const FLAGS_OFFSET: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    const WHOLE: u32 = u32::MAX;
+    const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const AND: u32 = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
+    const JUMP_IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    [
+        SockFilter::new(LOAD_BYTE as u16, 0, 0, FLAGS_OFFSET),
+        SockFilter::new(AND as u16, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_IF_EQUAL as u16, 1, 0, SYN),
+        SockFilter::new(RETURN as u16, 0, 0, WHOLE),
+        SockFilter::new(RETURN as u16, 0, 0, 0),
+    ]
+};
 
 /// Binds one listener of those that share `address`. Port 0 takes a free port.
 ///
@@ -71,6 +94,17 @@ impl Listener {
     /// Whether to try an accept now.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.may_wait && !self.is_held && self.not_before.is_none_or(|not_before| not_before <= now)
+    }
+
+    /// Lets nobody else connect: for as long as the listener is still open a SYN gets no answer, and the peer that
+    /// repeats it a second later is refused, or reaches the server that has taken over. Who is connecting already
+    /// can be accepted. Where the system cannot do that, connections go on being accepted and turned away.
+    pub(crate) fn turn_away(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(&self.listener).attach_filter(&DROP_SYN) {
+            tracing::debug!(%error, "connections are accepted until the listener closes");
+        }
+        self.may_wait = true;
     }
 
     /// How long nothing is to be accepted yet although somebody may wait.

@@ -9,6 +9,7 @@ use crate::hub::mailbox::{Control, Request};
 use crate::protocol::{CloseReason, Context};
 use crate::shard::actions::Desk;
 use crate::shard::session::{Membership, Session, flag};
+use crate::shard::state::State;
 use crate::shard::{Adopt, Shard, token};
 
 /// How much of each queue one turn takes.
@@ -152,7 +153,7 @@ impl Shard {
     fn answer(&mut self, slot: u32, response: &[u8]) {
         self.state.counters.writes += 1;
         let session = &mut self.state.sessions[slot as usize];
-        match crate::shard::state::State::write_all(&mut session.stream, response) {
+        match State::write_once(&mut session.stream, response) {
             // An empty socket buffer takes a few hundred bytes, or the connection is gone.
             Ok(written) if written == response.len() => {
                 self.state.counters.bytes_out += written as u64;

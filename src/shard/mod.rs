@@ -3,7 +3,7 @@
 //! A turn polls, reads sessions and lets their handlers act, takes the mail, and flushes. Everything that a turn works
 //! on is in [`state`]; its steps are one file each:
 //! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`output`] →
-//! [`outbox`]. [`closing`] ends sessions and [`sweep`] is what time does to them.
+//! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
 
 mod actions;
 mod adopt;
@@ -19,6 +19,7 @@ mod output;
 mod reading;
 mod session;
 pub(crate) mod state;
+mod stopping;
 mod sweep;
 mod unacknowledged;
 
@@ -26,7 +27,6 @@ pub(crate) use adopt::Adopt;
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -34,7 +34,6 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::http::Door;
 use crate::hub::mailbox::Mailbox;
-use crate::protocol::CloseReason;
 use crate::shard::counters::Counters;
 use crate::shard::listener::{Accepted, Listener};
 use crate::shard::session::flag;
@@ -146,9 +145,10 @@ impl Shard {
         self.read();
         self.take_mail();
         self.state.reap();
+        // Before the flush, so that the other shards write while this one does.
+        self.send_batches();
         self.state.flush_step();
         self.state.reap();
-        self.send_batches();
         self.keep_time();
         let turn = self.state.now.elapsed();
         self.state.counters.turns += 1;
@@ -227,10 +227,11 @@ impl Shard {
         if tick == self.state.tick {
             return;
         }
-        let passed = tick - std::mem::replace(&mut self.state.tick, tick);
-        self.state.sweep(passed);
+        self.state.tick = tick;
+        self.state.sweep();
         self.state.reap();
         self.state.shrink();
+        self.close_listener();
         self.report();
     }
 
@@ -243,31 +244,5 @@ impl Shard {
         if !self.telemetry.is_full() {
             let _ = self.telemetry.try_send(Box::new(counters.clone()));
         }
-    }
-
-    /// Takes who waits at the listener, closes it, and says goodbye to every session.
-    fn begin_stop(&mut self) {
-        if self.stopping.is_some() {
-            return;
-        }
-        self.stopping = Some(Instant::now());
-        if let Some(mut listener) = self.listener.take() {
-            listener.wake();
-            while let Accepted::Connection(stream, peer) = listener.accept(self.state.now) {
-                self.state.counters.accepted += 1;
-                self.door.knock(stream.into(), peer);
-            }
-            let _ = self.poll.registry().deregister(listener.source());
-        }
-        self.state.is_stopping = true;
-        let slots: Vec<u32> = self.state.sessions.iter().map(|(slot, _)| slot as u32).collect();
-        for slot in slots {
-            self.state.doom(slot, CloseReason::Shutdown);
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        let abandoned = self.state.hub.abandoned.load(Ordering::Relaxed);
-        abandoned || (self.stopping.is_some() && self.state.sessions.is_empty() && !self.has_mail())
     }
 }

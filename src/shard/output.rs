@@ -141,7 +141,7 @@ impl State {
 
     /// One write past the outbox, the kernel's "full" being no error: how much it took.
     #[inline]
-    pub(crate) fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write_once(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
         taken(|| stream.write(bytes))
     }
 

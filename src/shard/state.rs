@@ -45,7 +45,7 @@ pub(crate) struct State {
     /// Sessions that may have something to read.
     pub(crate) ready: VecDeque<u32>,
     /// Sessions with output of their own.
-    pub(crate) touched: Vec<u32>,
+    pub(crate) touched: VecDeque<u32>,
     /// Rooms that got their first frame since their last flush, and rooms whose flush is to go on.
     pub(crate) fresh: VecDeque<u32>,
     pub(crate) begun: VecDeque<u32>,
@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
     pub(crate) tick: u32,
+    /// Parts of the slab that were looked at for what time does to sessions.
+    pub(crate) swept: usize,
     pub(crate) generation: u32,
     pub(crate) flush: u32,
     /// Nobody is told of the leaving of others any more.
@@ -93,7 +95,7 @@ impl State {
             bounds,
             sessions: Slab::new(),
             ready: VecDeque::new(),
-            touched: Vec::new(),
+            touched: VecDeque::new(),
             fresh: VecDeque::new(),
             begun: VecDeque::new(),
             congested: 0,
@@ -102,6 +104,7 @@ impl State {
             connections,
             now: Instant::now(),
             tick: 0,
+            swept: 0,
             generation: 0,
             flush: 0,
             is_stopping: false,
@@ -137,7 +140,7 @@ impl State {
         let session = &mut self.sessions[slot as usize];
         if !session.has(flag::TOUCHED) {
             session.set(flag::TOUCHED);
-            self.touched.push(slot);
+            self.touched.push_back(slot);
         }
     }
 

@@ -131,6 +131,8 @@ fn limit_counts_the_whole_message() {
         [TOO_BIG],
         "no overflow"
     );
+    let cut = frame(TEXT_BEGIN, b"012345678\xc3");
+    assert_eq!(limited(&[cut, head(END, 1)]), [TOO_BIG], "the start of a character counts");
     assert_eq!(
         limited(&[frame(TEXT_BEGIN, b"0123456789"), frame(CONTINUE, b""), frame(END, b"")]),
         [text("0123456789")]

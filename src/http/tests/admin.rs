@@ -1,6 +1,7 @@
 //! The operator's endpoints.
 
 use super::*;
+use crate::exposition::Exposition;
 use crate::http::{Admin, serve_admin};
 
 struct Operator {
@@ -15,8 +16,10 @@ fn operate(test: impl AsyncFnOnce(Operator)) {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
             let address = listener.local_addr().expect("an address");
             let readiness = Arc::new(Readiness::default());
-            let admin =
-                Admin { metrics: server.metrics.clone(), readiness: Arc::clone(&readiness) };
+            let admin = Admin {
+                metrics: Exposition::new(server.metrics.clone()),
+                readiness: Arc::clone(&readiness),
+            };
             tokio::spawn(serve_admin(listener, admin));
             test(Operator { address, readiness }).await;
         },

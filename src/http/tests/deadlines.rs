@@ -137,3 +137,17 @@ fn nobody_is_evicted_who_speaks() {
         },
     );
 }
+
+#[test]
+fn a_silent_connection_costs_little() {
+    serve(
+        |_| {},
+        async |server| {
+            let client = server.connect().await;
+            let peer = client.0.local_addr().expect("an address");
+            let stream = client.0.into_std().expect("a socket");
+            let bytes = size_of_val(&server.door.visit(stream, peer));
+            assert!(bytes <= 768, "{bytes} bytes before the first byte came");
+        },
+    );
+}

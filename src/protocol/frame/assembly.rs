@@ -1,5 +1,6 @@
 //! A message while it is put together from pieces, whether fragments or what a read happened to bring.
 
+use super::encode::append;
 use super::text::Text;
 use super::violation::Violation;
 use crate::protocol::Message;
@@ -31,7 +32,7 @@ impl Assembly {
         match self {
             Self::Text(text) => text.push(piece),
             Self::Binary(bytes) => {
-                bytes.extend_from_slice(piece);
+                append(piece, bytes);
                 Ok(())
             }
         }

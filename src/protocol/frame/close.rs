@@ -4,6 +4,7 @@ use std::str;
 
 use fastwebsockets::CloseCode;
 
+use super::text::start;
 use super::{CONTROL_BYTES_MAX, Violation};
 use crate::protocol::Close;
 
@@ -25,19 +26,10 @@ pub(super) fn parse(payload: &[u8]) -> Result<Option<Close>, Violation> {
 /// where the code may not be sent.
 pub(super) fn format(close: Option<&Close>, payload: &mut [u8; CONTROL_BYTES_MAX]) -> usize {
     let Some(close) = close.filter(|close| is_code_valid(close.code)) else { return 0 };
-    let reason = cut(&close.reason);
+    let reason = start(&close.reason, REASON_BYTES_MAX);
     payload[..2].copy_from_slice(&close.code.to_be_bytes());
     payload[2..2 + reason.len()].copy_from_slice(reason.as_bytes());
     2 + reason.len()
-}
-
-/// As much of `reason` as a Close frame has room for, in whole characters.
-fn cut(reason: &str) -> &str {
-    let mut end = reason.len().min(REASON_BYTES_MAX);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
 }
 
 /// Whether a code may appear in a frame (RFC 6455, section 7.4, and its registry at IANA, which has added 1014).

@@ -8,6 +8,11 @@ use crate::protocol::{Close, Message};
 /// The longest head without a mask: two bytes and eight of length.
 const HEAD_BYTES_MAX: usize = 10;
 
+/// How much is copied in one go. glibc copies 2 KiB and more with `rep movsb`, which on some processors is 25 times
+/// slower where the target lies 1 to 32 bytes behind the source, modulo 4 KiB; frames copied one after another from
+/// one page-aligned buffer into another come to lie so.
+pub(super) const COPY_BYTES: usize = 1024;
+
 /// Appends `message` to `out` as one frame.
 #[inline]
 pub fn encode(message: Message<'_>, out: &mut Vec<u8>) {
@@ -56,7 +61,15 @@ fn frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     let head_bytes = Frame::new(true, opcode, None, Payload::Borrowed(payload)).fmt_head(&mut head);
     out.reserve(head_bytes + payload.len());
     out.extend_from_slice(&head[..head_bytes]);
-    out.extend_from_slice(payload);
+    append(payload, out);
+}
+
+/// Copies to the end of `out`, in steps for the reason that [`COPY_BYTES`] gives.
+#[inline]
+pub(super) fn append(bytes: &[u8], out: &mut Vec<u8>) {
+    for step in bytes.chunks(COPY_BYTES) {
+        out.extend_from_slice(step);
+    }
 }
 
 fn cut(payload: &[u8]) -> &[u8] {

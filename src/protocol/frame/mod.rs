@@ -1,6 +1,6 @@
 //! The frame codec of RFC 6455: bytes of a client in, events out; messages in, bytes of a server out.
 //!
-//! [`decode`] works on slices that the caller has read, in place and without a copy where a frame lies whole in
+//! [`decode()`] works on slices that the caller has read, in place and without a copy where a frame lies whole in
 //! them; what is left unfinished waits in a [`Partial`]. Handshakes, extensions, sockets and time are not known
 //! here: the caller measures how long a message takes, answers pings and sends the Close.
 

@@ -3,6 +3,7 @@
 use std::str;
 
 use super::Violation;
+use super::encode::COPY_BYTES;
 
 /// The text so far, and the first bytes of a character that a piece ended in.
 #[derive(Default)]
@@ -18,11 +19,11 @@ impl Text {
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), Violation> {
         let piece = self.complete_tail(piece)?;
         match str::from_utf8(piece) {
-            Ok(piece) => self.whole.push_str(piece),
+            Ok(piece) => append(piece, &mut self.whole),
             // Cut within a character: what comes before it is valid, the rest waits.
             Err(error) if error.error_len().is_none() => {
                 let (valid, tail) = piece.split_at(error.valid_up_to());
-                self.whole.push_str(str::from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?);
+                append(str::from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?, &mut self.whole);
                 self.tail[..tail.len()].copy_from_slice(tail);
                 self.tail_bytes = tail.len();
             }
@@ -68,5 +69,24 @@ impl Text {
             }
         }
         Ok(piece)
+    }
+}
+
+/// As much of the start of `text` as `bytes_max` bytes hold in whole characters.
+pub(super) fn start(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Copies to the end of `out`, in steps for the reason that [`COPY_BYTES`] gives.
+fn append(text: &str, out: &mut String) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let step = start(rest, COPY_BYTES);
+        out.push_str(step);
+        rest = &rest[step.len()..];
     }
 }

@@ -1,0 +1,72 @@
+//! What both scenarios do before and after: see that the server is there and that the limits allow the run, and add up
+//! what the threads saw.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::CommonArguments;
+use crate::client::dial::Dialer;
+use crate::descriptors;
+use crate::report::{Endings, Generator};
+use crate::scrape::{self, Sample};
+use crate::target::Target;
+use crate::worker::Log;
+
+/// What a run stands on.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    /// Opens connections to the server, which is known to answer.
+    pub(crate) dialer: Arc<Dialer>,
+    /// Marks the messages, and by default the rooms, of this run.
+    pub(crate) run: u32,
+    /// The server's figures from before the first connection, where they were asked for.
+    pub(crate) before: Option<Sample>,
+}
+
+impl Ground {
+    /// Checks that so many connections are possible and that the server takes one.
+    pub(crate) fn prepare(arguments: &CommonArguments, connections: u64) -> Result<Self> {
+        let target = Target::parse(&arguments.url)?;
+        descriptors::ensure(connections)?;
+        let run = halve(RandomState::new().hash_one(std::process::id()));
+        let dialer = Dialer { target, timeout: arguments.timeout };
+        let before = arguments.metrics.as_deref().map(scrape::scrape).transpose()?;
+        try_out(&dialer, run).with_context(|| format!("cannot connect to {}", arguments.url))?;
+        Ok(Self { dialer: Arc::new(dialer), run, before })
+    }
+}
+
+/// Opens one connection and closes it, so that what is wrong with the target is said once and plainly.
+fn try_out(dialer: &Dialer, run: u32) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let path = dialer.target.path(&format!("loadtest-{run:08x}-first"));
+    let mut connection = runtime.block_on(dialer.dial(0, &path))?;
+    connection.queue_close();
+    match connection.flush() {
+        Ok(()) => Ok(()),
+        Err(ending) => bail!("the first connection ended at once: {}", ending.label()),
+    }
+}
+
+/// The connections that any thread lost.
+pub(crate) fn endings(logs: &[Log]) -> Endings {
+    let mut endings = Endings::default();
+    for (reason, count) in logs.iter().flat_map(|log| &log.endings) {
+        endings.lost += count;
+        *endings.reasons.entry(reason.clone()).or_default() += count;
+    }
+    endings
+}
+
+/// What the threads used.
+pub(crate) fn generator(logs: &[Log]) -> Generator {
+    let heard = logs.iter().map(|log| log.heard.delivered + log.heard.delivered_to_visitors).sum();
+    let cpu_ns = logs.iter().map(|log| log.cpu_ns).sum();
+    Generator::new(cpu_ns, heard, logs.iter().map(|log| log.reads).sum())
+}
+
+const fn halve(random: u64) -> u32 {
+    random as u32
+}
