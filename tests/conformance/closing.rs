@@ -64,8 +64,8 @@ fn a_peer_that_goes_on_sending_reads_the_close() {
         (long_head(BINARY, 16_777_217), 1009),
         (close_frame(4000), 4000),
     ] {
-        let more = vec![0; 1 << 20];
-        table.check(&format!("1 MiB behind {code}"), &[last_words, more], &[Said::Close(code)]);
+        let more = vec![0; 8 * MIB];
+        table.check(&format!("8 MiB behind {code}"), &[last_words, more], &[Said::Close(code)]);
     }
 }
 
