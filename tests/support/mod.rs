@@ -1,6 +1,7 @@
 //! What the tests of the real binary share: starting and stopping it, raw WebSocket clients, its metrics.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(unreachable_pub, reason = "each test binary has this as a private module")]
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 pub mod client;
@@ -10,6 +11,11 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets time pass, where a test is about time.
+pub fn pause(duration: Duration) {
+    std::thread::park_timeout(duration);
+}
 
 /// Asks again until there is an answer; fails with `what` after a long while.
 pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
