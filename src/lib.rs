@@ -1,6 +1,24 @@
 //! Uproar, a WebSocket chat and broadcast server.
 
+pub mod cli;
+pub mod config;
+mod cores;
+pub mod descriptors;
+pub mod exposition;
+pub mod gate;
+mod handle;
+pub mod http;
+mod hub;
+pub mod logs;
+pub mod metrics;
 pub mod protocol;
-pub mod shard;
+pub mod rooms;
+mod server;
+mod shard;
+mod shutdown;
+mod telemetry;
 
-pub use protocol::{Close, Context, Handler, Message, Request, SessionId};
+pub use config::Config;
+pub use handle::{Busy, Handle};
+pub use protocol::{Close, CloseReason, Context, Handler, Message, Request, SessionId};
+pub use server::{Builder, RunError, Server, StartError, Stopper};

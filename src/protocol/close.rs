@@ -34,7 +34,7 @@ pub enum CloseReason {
     Lost,
     /// The handler, or a task with a handle, closed the session.
     Handler(Close),
-    /// The peer broke RFC 6455 (1002) .
+    /// The peer broke RFC 6455 (1002).
     Protocol(&'static str),
     /// Text that is not UTF-8 (1007).
     InvalidUtf8,
@@ -86,6 +86,18 @@ impl CloseReason {
     #[must_use]
     pub const fn label(&self) -> &'static str {
         Self::LABELS[self.index()]
+    }
+
+    /// Whether the peer broke the protocol or a limit.
+    #[must_use]
+    pub const fn is_violation(&self) -> bool {
+        matches!(self, Self::Protocol(_) | Self::InvalidUtf8 | Self::TooBig | Self::MessageTimeout)
+    }
+
+    /// Whether what is queued for the peer still goes out ahead of the Close.
+    #[must_use]
+    pub(crate) const fn is_orderly(&self) -> bool {
+        matches!(self, Self::Handler(_) | Self::Shutdown)
     }
 
     /// What the Close frame to the peer says; `None` where none is sent because nobody listens any more.

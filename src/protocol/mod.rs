@@ -5,12 +5,17 @@
 
 mod close;
 mod context;
+mod echo;
+pub mod frame;
 mod message;
+mod relay;
 mod request;
 
 pub use close::{Close, CloseReason};
 pub use context::{Actions, Context};
+pub use echo::Echo;
 pub use message::Message;
+pub use relay::Relay;
 pub use request::Request;
 
 use std::fmt;

@@ -1,5 +1,248 @@
-//! The reactor.
+//! The reactor: one thread, one poll, and every session that its listener accepted.
+//!
+//! A turn polls, reads sessions and lets their handlers act, takes the mail, and flushes. Everything that a turn works
+//! on is in [`state`]; its steps are one file each:
+//! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`output`] →
+//! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
 
+mod actions;
 mod adopt;
+mod broadcast;
+mod closing;
+pub(crate) mod counters;
+mod flush;
+pub(crate) mod listener;
+mod mail;
+mod members;
+mod outbox;
+mod output;
+mod reading;
+mod session;
+pub(crate) mod state;
+mod stopping;
+mod sweep;
+mod unacknowledged;
 
-pub use adopt::Adopt;
+pub(crate) use adopt::Adopt;
+
+use std::io;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::http::Door;
+use crate::hub::mailbox::Mailbox;
+use crate::shard::counters::Counters;
+use crate::shard::listener::{Accepted, Listener};
+use crate::shard::session::flag;
+use crate::shard::state::{Parts, State};
+
+/// The unit in which a shard measures what lasts seconds.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
+/// Ticks that make up `secs` seconds.
+pub(crate) const fn ticks(secs: u64) -> u32 {
+    (secs * 1000 / TICK.as_millis() as u64) as u32
+}
+
+const LISTENER: Token = Token(usize::MAX);
+/// The token that every shard's waker is registered under.
+pub(crate) const WAKER: Token = Token(usize::MAX - 1);
+
+fn token(slot: u32) -> Token {
+    Token(slot as usize)
+}
+
+/// Kernel events, bytes and sessions that one turn takes before it flushes.
+const EVENTS_PER_TURN: usize = 1024;
+const BYTES_PER_TURN: usize = 1024 * 1024;
+const READS_PER_TURN: usize = 512;
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// The one buffer that all sessions of a shard are read through.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// One reactor, before and while it runs.
+pub(crate) struct Shard {
+    poll: Poll,
+    listener: Option<Listener>,
+    mailbox: Mailbox,
+    door: Door,
+    telemetry: Sender<Box<Counters>>,
+    state: State,
+    buffer: Box<[u8]>,
+    began: Instant,
+    /// When the server began to stop, if it did.
+    stopping: Option<Instant>,
+}
+
+/// The sockets and channels of a shard.
+pub(crate) struct Wiring {
+    pub(crate) poll: Poll,
+    pub(crate) listener: TcpListener,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) door: Door,
+    /// Takes a copy of the counters now and then; one that finds it full waits for the next time.
+    pub(crate) telemetry: Sender<Box<Counters>>,
+}
+
+impl Shard {
+    /// Puts a shard together and has its poll watch the listener.
+    ///
+    /// # Errors
+    ///
+    /// The listener could not be registered.
+    pub(crate) fn new(wiring: Wiring, parts: Parts) -> io::Result<Self> {
+        let Wiring { poll, listener, mailbox, door, telemetry } = wiring;
+        let mut listener = mio::net::TcpListener::from_std(listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self {
+            poll,
+            listener: Some(Listener::new(listener)),
+            mailbox,
+            door,
+            telemetry,
+            state: State::new(parts),
+            buffer: vec![0; BUFFER_BYTES].into(),
+            began: Instant::now(),
+            stopping: None,
+        })
+    }
+
+    /// Runs until the server has stopped and every session is closed.
+    ///
+    /// # Errors
+    ///
+    /// The poll failed, which no load and no peer can bring about.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        while !self.is_done() {
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => self.mailbox.disarm(),
+            }
+            self.turn(&events);
+        }
+        self.report();
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &Events) {
+        let state = &mut self.state;
+        state.now = Instant::now();
+        for event in events {
+            match event.token() {
+                LISTENER => self.listener.iter_mut().for_each(Listener::wake),
+                WAKER => {}
+                Token(slot) => state.note(slot as u32, event),
+            }
+        }
+        self.accept();
+        self.make_room();
+        self.read();
+        self.take_mail();
+        self.state.reap();
+        // Before the flush, so that the other shards write while this one does.
+        self.send_batches();
+        self.state.flush_step();
+        self.state.reap();
+        self.keep_time();
+        let turn = self.state.now.elapsed();
+        self.state.counters.turns += 1;
+        self.state.counters.busy += turn;
+        self.state.counters.turn.record(turn);
+    }
+
+    /// How long the poll may wait: not at all while there is work, else until mail, readiness or the next tick.
+    fn timeout(&self) -> Duration {
+        let now = Instant::now();
+        let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_due(now));
+        if accepts || !self.state.ready.is_empty() || self.state.has_to_flush() {
+            return Duration::ZERO;
+        }
+        self.mailbox.arm();
+        if self.has_mail() {
+            return Duration::ZERO;
+        }
+        let next_tick = TICK * (self.state.tick + 1);
+        let until_tick = next_tick.saturating_sub(now - self.began);
+        let backs_off = self.listener.as_ref().and_then(|listener| listener.backs_off_for(now));
+        until_tick.min(backs_off.unwrap_or(until_tick))
+    }
+
+    fn accept(&mut self) {
+        let Some(listener) = &mut self.listener else { return };
+        let now = self.state.now;
+        for _ in 0..ACCEPTS_PER_TURN {
+            listener.hold(self.door.is_full());
+            if !listener.is_due(now) {
+                break;
+            }
+            match listener.accept(now) {
+                Accepted::Connection(stream, peer) => {
+                    self.state.counters.accepted += 1;
+                    self.door.knock(stream.into(), peer);
+                }
+                Accepted::Drained => break,
+                Accepted::Failed(error) => self.state.counters.accept_errors[error as usize] += 1,
+            }
+        }
+    }
+
+    /// While the door is full, one that has sent nothing yet makes room for who waits; the door says when it has.
+    fn make_room(&mut self) {
+        if self.listener.as_ref().is_some_and(Listener::holds_somebody) {
+            self.door.evict();
+        }
+    }
+
+    fn read(&mut self) {
+        let mut budget = BYTES_PER_TURN;
+        for _ in 0..self.state.ready.len().min(READS_PER_TURN) {
+            let Some(slot) = self.state.ready.pop_front() else { break };
+            let bytes = self.state.read(slot, &mut self.buffer);
+            self.state.reap();
+            budget = budget.saturating_sub(bytes);
+            if budget == 0 {
+                break;
+            }
+        }
+    }
+
+    fn send_batches(&mut self) {
+        let mut resumed = Vec::new();
+        let sent = self.state.outgoing.send(self.state.now, &mut resumed);
+        self.state.counters.batches_out += sent.sent;
+        self.state.counters.mailbox_full += sent.full;
+        for slot in resumed {
+            self.state.resume(slot, flag::PAUSED_BY_HUB);
+        }
+    }
+
+    fn keep_time(&mut self) {
+        let tick = ((self.state.now - self.began).as_millis() / TICK.as_millis()) as u32;
+        if tick == self.state.tick {
+            return;
+        }
+        self.state.tick = tick;
+        self.state.sweep();
+        self.state.reap();
+        self.state.shrink();
+        self.close_listener();
+        self.report();
+    }
+
+    /// Hands the telemetry a copy of the counters. Totals are kept, so one that is not taken is made up for.
+    fn report(&mut self) {
+        let counters = &mut self.state.counters;
+        counters.rooms = self.state.rooms.len();
+        counters.memberships = self.state.rooms.memberships;
+        counters.mailbox_batches = self.mailbox.batches.len();
+        if !self.telemetry.is_full() {
+            let _ = self.telemetry.try_send(Box::new(counters.clone()));
+        }
+    }
+}

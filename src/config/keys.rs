@@ -1,0 +1,146 @@
+//! Every key of the configuration: its name, type, bounds, default and meaning, here and nowhere else.
+//!
+//! Names end with their unit. Rules that concern more than one key are in `rules`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::Value;
+
+use super::setting::{Setting, choice};
+use super::table::{Key, Range, config};
+
+config! {
+    /// The process: where it listens, what it runs on, how it stops.
+    server: Server {
+        /// The public address: WebSocket connections and the demo page. Port 0 takes any free port.
+        /// A host name is resolved once, at start; its first IPv4 address is taken.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
+        /// The operator's address: /metrics, /healthz and /readyz, over plain HTTP and without credentials.
+        admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
+        /// Allows admin_listen to be an address that other machines reach, as a scraper outside a container must.
+        /// Whoever reaches it can read the metrics.
+        admin_open_to_network: bool = false;
+        /// Threads that serve sessions, each with its own listener. 0 takes one for each core that the process may
+        /// really use: the affinity mask and the CPU quota of a container count.
+        shards: usize [0..=128 shards] = 0;
+        /// The directory for what must outlive the process. Made when it is first needed.
+        data_dir: PathBuf = PathBuf::from("uproar-data");
+        /// How long a stopping server lets its sessions finish, from the signal to the exit. 0 cuts them off at once.
+        drain_secs: u64 [0..=3600 seconds] = 10;
+        /// The demo chat page on "/". "auto" shows it only where listen is a loopback address.
+        demo: Demo = Demo::Auto;
+    }
+
+    /// A bound on everything that a peer could make large, many or slow.
+    limits: Limits {
+        /// The largest message taken from a peer, its fragments added up. Larger ones close the session with 1009.
+        message_bytes_max: usize [1..=16_777_216 bytes] = 65_536;
+        /// Bytes queued for one session beyond which it is a slow reader. One message is always taken when nothing
+        /// is queued, however large.
+        outbox_bytes_max: usize [65_536..=1_073_741_824 bytes] = 4_194_304;
+        /// Connections held at once, those still in their handshake included. 0 takes as many as the limit on open
+        /// files allows, less what the server itself needs.
+        connections_max: usize [0..=10_000_000 connections] = 0;
+        /// Connections of one shard that have not finished their handshake. Further ones are refused.
+        pending_handshakes_max: usize [1..=65_536 connections] = 4_096;
+        /// From the accepted connection to the answered request, whether or not the peer sends anything.
+        handshake_timeout_secs: u64 [1..=300 seconds] = 10;
+        /// The size of a request's line and headers together. Larger ones are answered with 431.
+        header_bytes_max: usize [8_192..=1_048_576 bytes] = 16_384;
+        /// The number of a request's headers. More are answered with 431.
+        headers_max: usize [16..=1_000 headers] = 100;
+        /// From a message's first byte to its last. Slower ones close the session with 1008.
+        message_timeout_secs: u64 [1..=3_600 seconds] = 30;
+        /// A peer that has been silent for this long is sent a ping.
+        heartbeat_secs: u64 [1..=3_600 seconds] = 25;
+        /// A peer is given up when for this long no byte came from it and none that was sent to it got through.
+        /// Must be above heartbeat_secs.
+        heartbeat_timeout_secs: u64 [2..=86_400 seconds] = 60;
+        /// Batches of messages that wait for one shard. When it is full, the sessions that publish are paused.
+        mailbox_batches_max: usize [1..=1_048_576 batches] = 1_024;
+        /// Rooms that one session can be in at once.
+        rooms_per_session_max: usize [1..=10_000 rooms] = 100;
+        /// How long a session that was sent a Close may take to answer it before the connection is cut.
+        close_timeout_secs: u64 [1..=300 seconds] = 5;
+    }
+
+    /// The relay on "/" and "/relay/{room}": each message goes verbatim to every other session of the room.
+    relay: Relay {
+        /// Whether the relay is served at all.
+        enabled: bool = true;
+        /// Whether the sessions of a room are told who joins and leaves; "json" tells them by a JSON text message.
+        announce: Announce = Announce::Off;
+    }
+
+    /// The echo on "/echo", for probes and conformance tests.
+    echo: Echo {
+        /// Whether the echo is served at all.
+        enabled: bool = false;
+    }
+
+    /// Who may connect.
+    auth: Auth {
+        /// Allows server.listen to be an address that other machines reach although nobody has to authenticate.
+        /// Whoever reaches it can read and write every room.
+        open_to_network: bool = false;
+    }
+
+    /// What the server tells its operator.
+    telemetry: Telemetry {
+        /// The least severe level that is logged, of the server itself; of libraries only warnings and errors are.
+        log_level: LogLevel = LogLevel::Info;
+        /// "human" is for reading, "json" for collecting; "auto" takes "human" where stderr is a terminal.
+        log_format: LogFormat = LogFormat::Auto;
+    }
+}
+
+choice! {
+    /// When the demo page is shown.
+    Demo {
+        /// Only where the public address is a loopback address.
+        Auto = "auto",
+        /// Always.
+        On = "on",
+        /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// How the sessions of a relay room are told who joins and leaves.
+    Announce {
+        /// They are not.
+        Off = "off",
+        /// By a JSON text message.
+        Json = "json",
+    }
+}
+
+choice! {
+    /// The least severe level that is logged.
+    LogLevel {
+        /// What failed.
+        Error = "error",
+        /// And what looks wrong.
+        Warn = "warn",
+        /// And what an operator wants to have on record.
+        Info = "info",
+        /// And each connection.
+        Debug = "debug",
+        /// And everything else.
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    LogFormat {
+        /// For reading on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// For reading.
+        Human = "human",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}

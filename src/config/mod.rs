@@ -1,0 +1,32 @@
+//! What can be set, and whether what was set makes sense.
+//!
+//! `keys` has every key with its default, bounds and meaning, and `rules` what must hold between keys; `layers` puts
+//! a configuration together from a file, the environment and flags. A program that embeds the server needs none of
+//! the latter: `Config::default()` is complete, its fields are public, and the server checks it before it starts.
+//!
+//! ```
+//! let mut config = uproar::Config::default();
+//! config.limits.message_bytes_max = 1_048_576;
+//! config.validate()?;
+//!
+//! config.limits.heartbeat_secs = 90;
+//! let problems = config.validate().unwrap_err().to_string();
+//! assert!(problems.contains("limits.heartbeat_timeout_secs = 60 and limits.heartbeat_secs = 90"));
+//! # Ok::<(), uproar::config::Problems>(())
+//! ```
+
+mod annotated;
+mod keys;
+mod layers;
+mod problem;
+mod rules;
+mod setting;
+mod table;
+
+pub use keys::{
+    Announce, Auth, Config, Demo, Echo, KEYS, Limits, LogFormat, LogLevel, Relay, SECTIONS, Server,
+    Telemetry,
+};
+pub use layers::{Flag, Layers};
+pub use problem::{Origin, Problem, Problems};
+pub use table::{Key, Range};

@@ -1,0 +1,230 @@
+//! What a configuration must fulfil as a whole: bounds, and keys that must agree with each other.
+
+use std::net::SocketAddr;
+
+use super::problem::{Problem, Problems};
+use super::{Config, Demo, KEYS};
+
+impl Config {
+    /// Checks every bound and every rule between keys. A server does this before it binds a port.
+    ///
+    /// # Errors
+    /// Everything that is wrong. Rules between keys are only looked at once each key is good by itself.
+    pub fn validate(&self) -> Result<(), Problems> {
+        let out_of_range = KEYS
+            .iter()
+            .filter(|key| !key.in_range(&key.value(self)))
+            .map(|key| Problem::among(self, &[key.path], format!("must be {}", key.accepts())));
+        Problems::check(out_of_range.collect())?;
+
+        let rules: &[fn(&Self) -> Option<Problem>] = &[
+            heartbeat_fits_its_timeout,
+            addresses_differ,
+            public_address_is_meant,
+            admin_address_is_meant,
+            data_dir_is_a_directory,
+        ];
+        Problems::check(rules.iter().filter_map(|rule| rule(self)).collect())
+    }
+
+    /// What is allowed but worth a second thought, one sentence each, for the log and for `uproar check`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !is_loopback(self.server.listen) {
+            warnings.push(format!(
+                "auth.open_to_network = true: whoever reaches {} can read and write every room without authentication",
+                self.server.listen
+            ));
+        }
+        if !is_loopback(self.server.admin_listen) {
+            warnings.push(format!(
+                "server.admin_open_to_network = true: whoever reaches {} can read the metrics",
+                self.server.admin_listen
+            ));
+        }
+        warnings
+    }
+
+    /// The threads that serve sessions: `server.shards`, or one for each core that the process may use.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        let most = super::Key::find("server.shards")
+            .and_then(|key| key.range)
+            .map_or(1, |range| range.max);
+        match self.server.shards {
+            // Without an answer from the system one core is what there surely is.
+            0 => std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(usize::try_from(most).unwrap_or(1)),
+            shards => shards,
+        }
+    }
+
+    /// Whether the demo page is served.
+    #[must_use]
+    pub fn shows_demo(&self) -> bool {
+        match self.server.demo {
+            Demo::On => true,
+            Demo::Off => false,
+            Demo::Auto => is_loopback(self.server.listen),
+        }
+    }
+}
+
+fn heartbeat_fits_its_timeout(config: &Config) -> Option<Problem> {
+    (config.limits.heartbeat_timeout_secs <= config.limits.heartbeat_secs).then(|| {
+        let reason = "the timeout must be above the interval, or a quiet peer is given up before it can answer a ping";
+        Problem::among(config, &["limits.heartbeat_timeout_secs", "limits.heartbeat_secs"], reason)
+    })
+}
+
+fn addresses_differ(config: &Config) -> Option<Problem> {
+    let (public, admin) = (config.server.listen, config.server.admin_listen);
+    let overlap =
+        public.ip() == admin.ip() || public.ip().is_unspecified() || admin.ip().is_unspecified();
+    (overlap && public.port() == admin.port() && public.port() != 0).then(|| {
+        let reason = "both would take the same port; the operator's address must be another one";
+        Problem::among(config, &["server.listen", "server.admin_listen"], reason)
+    })
+}
+
+fn public_address_is_meant(config: &Config) -> Option<Problem> {
+    (!is_loopback(config.server.listen) && !config.auth.open_to_network).then(|| {
+        let reason = "other machines reach this address and nobody has to authenticate; listen on 127.0.0.1, or set \
+                      auth.open_to_network = true to let everyone in";
+        Problem::among(config, &["server.listen", "auth.open_to_network"], reason)
+    })
+}
+
+fn admin_address_is_meant(config: &Config) -> Option<Problem> {
+    (!is_loopback(config.server.admin_listen) && !config.server.admin_open_to_network).then(|| {
+        let reason = "other machines reach this address and it asks for no credentials; listen on 127.0.0.1, or set \
+                      server.admin_open_to_network = true to let everyone read the metrics";
+        Problem::among(config, &["server.admin_listen", "server.admin_open_to_network"], reason)
+    })
+}
+
+fn data_dir_is_a_directory(config: &Config) -> Option<Problem> {
+    let data_dir = &config.server.data_dir;
+    (data_dir.exists() && !data_dir.is_dir())
+        .then(|| Problem::among(config, &["server.data_dir"], "exists and is not a directory"))
+}
+
+/// An IPv4 address in IPv6 clothes counts as what it is.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Config), expected: &str) {
+        let mut config = Config::default();
+        change(&mut config);
+        let problems = config.validate().map_err(|problems| problems.to_string());
+        match problems {
+            Ok(()) => assert_eq!(expected, "", "nothing was found"),
+            Err(problems) => {
+                assert!(!expected.is_empty() && problems.contains(expected), "{problems}")
+            }
+        }
+    }
+
+    #[test]
+    fn a_configuration_made_in_code_is_checked_too() {
+        check(|_| (), "");
+        check(
+            |c| c.limits.headers_max = 0,
+            "limits.headers_max = 0: must be a whole number from 16 to 1000 (headers)",
+        );
+        check(
+            |c| c.limits.connections_max = usize::MAX,
+            "limits.connections_max = 9223372036854775807: must be",
+        );
+        check(
+            |c| c.limits.heartbeat_secs = 60,
+            "heartbeat_timeout_secs = 60 and limits.heartbeat_secs = 60: the",
+        );
+        check(
+            |c| c.server.data_dir = "Cargo.toml".into(),
+            "data_dir = \"Cargo.toml\": exists and is not a directory",
+        );
+    }
+
+    #[test]
+    fn addresses_that_other_machines_reach_need_a_word() {
+        let at = |address: &str| address.parse::<SocketAddr>().unwrap();
+        check(|c| c.server.listen = at("127.8.0.1:80"), "");
+        check(|c| c.server.listen = at("[::1]:80"), "");
+        check(|c| c.server.listen = at("[::ffff:127.0.0.1]:80"), "");
+        check(
+            |c| c.server.listen = at("0.0.0.0:80"),
+            "\"0.0.0.0:80\" and auth.open_to_network = false: other",
+        );
+        check(|c| c.server.listen = at("[::]:80"), "auth.open_to_network");
+        check(|c| c.server.listen = at("[::ffff:10.0.0.1]:80"), "auth.open_to_network");
+        check(
+            |c| c.server.admin_listen = at("10.0.0.1:80"),
+            "server.admin_open_to_network = false: other",
+        );
+        check(|c| (c.server.listen, c.auth.open_to_network) = (at("0.0.0.0:80"), true), "");
+        check(
+            |c| (c.server.admin_listen, c.server.admin_open_to_network) = (at("0.0.0.0:80"), true),
+            "",
+        );
+    }
+
+    #[test]
+    fn the_two_addresses_cannot_share_a_port() {
+        let at = |address: &str| address.parse::<SocketAddr>().unwrap();
+        let both = |public: &str, admin: &str, expected: &str| {
+            let change = |c: &mut Config| {
+                (c.server.listen, c.server.admin_listen) = (at(public), at(admin));
+                (c.auth.open_to_network, c.server.admin_open_to_network) = (true, true);
+            };
+            check(change, expected);
+        };
+        both("127.0.0.1:80", "127.0.0.1:80", "same port");
+        both("0.0.0.0:80", "127.0.0.1:80", "same port");
+        both("127.0.0.1:80", "0.0.0.0:80", "same port");
+        both("127.0.0.1:80", "127.0.0.2:80", "");
+        both("127.0.0.1:0", "127.0.0.1:0", "");
+    }
+
+    #[test]
+    fn what_is_open_is_warned_about() {
+        let mut config = Config::default();
+        assert_eq!(config.warnings(), [""; 0]);
+        config.server.listen = "0.0.0.0:80".parse().unwrap();
+        config.server.admin_listen = "10.0.0.1:81".parse().unwrap();
+        let warnings = config.warnings();
+        assert!(
+            warnings[0].contains("0.0.0.0:80") && warnings[1].contains("10.0.0.1:81"),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn the_demo_page_stays_at_home() {
+        let mut config = Config::default();
+        assert!(config.shows_demo());
+        config.server.listen = "0.0.0.0:80".parse().unwrap();
+        assert!(!config.shows_demo());
+        config.server.demo = Demo::On;
+        assert!(config.shows_demo());
+        config.server.listen = "127.0.0.1:80".parse().unwrap();
+        config.server.demo = Demo::Off;
+        assert!(!config.shows_demo());
+    }
+
+    #[test]
+    fn shards_follow_the_cores() {
+        let mut config = Config::default();
+        assert!((1..=128).contains(&config.shards()));
+        config.server.shards = 3;
+        assert_eq!(config.shards(), 3);
+    }
+}

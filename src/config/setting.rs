@@ -1,0 +1,117 @@
+//! The types that a key can have: how each is read from a TOML value and written as one. Bounds are the table's
+//! matter, not the type's.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use toml::Value;
+
+/// A type that a key can have.
+pub(super) trait Setting: Sized {
+    /// Which values are accepted, as a phrase that follows "must be".
+    const EXPECTS: &'static str;
+    /// Whether text from the environment or a flag is the value as it stands, rather than TOML.
+    const VERBATIM: bool;
+
+    /// `None` where the value is of another kind.
+    fn read(value: &Value) -> Option<Self>;
+    fn write(&self) -> Value;
+}
+
+impl Setting for bool {
+    const EXPECTS: &'static str = "true or false";
+    const VERBATIM: bool = false;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn write(&self) -> Value {
+        Value::Boolean(*self)
+    }
+}
+
+macro_rules! whole_number {
+    ($($ty:ty)+) => {$(
+        impl Setting for $ty {
+            const EXPECTS: &'static str = "a whole number";
+            const VERBATIM: bool = false;
+
+            fn read(value: &Value) -> Option<Self> {
+                value.as_integer()?.try_into().ok()
+            }
+
+            fn write(&self) -> Value {
+                // Above any bound in the table, so a larger number is still refused.
+                Value::Integer(i64::try_from(*self).unwrap_or(i64::MAX))
+            }
+        }
+    )+};
+}
+
+whole_number!(u64 usize);
+
+impl Setting for PathBuf {
+    const EXPECTS: &'static str = "a path";
+    const VERBATIM: bool = true;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().filter(|path| !path.is_empty()).map(Self::from)
+    }
+
+    fn write(&self) -> Value {
+        Value::String(self.to_string_lossy().into_owned())
+    }
+}
+
+impl Setting for SocketAddr {
+    const EXPECTS: &'static str = "an address and a port such as \"127.0.0.1:8080\" or \"[::1]:8080\", or a host name \
+                                   that resolves and a port such as \"localhost:8080\"";
+    const VERBATIM: bool = true;
+
+    /// A name that has several addresses gives its first IPv4 one, as `localhost` would mean in a tutorial.
+    fn read(value: &Value) -> Option<Self> {
+        let text = value.as_str()?;
+        if let Ok(address) = text.parse() {
+            return Some(address);
+        }
+        let resolved: Vec<Self> = text.to_socket_addrs().ok()?.collect();
+        resolved.iter().find(|address| address.is_ipv4()).or(resolved.first()).copied()
+    }
+
+    fn write(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
+
+/// Declares an enum whose variants are words in the configuration.
+macro_rules! choice {
+    (
+        $(#[$meta:meta])+
+        $name:ident { $($(#[$variant_meta:meta])+ $variant:ident = $word:literal,)+ }
+    ) => {
+        $(#[$meta])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_meta])+ $variant,)+
+        }
+
+        impl Setting for $name {
+            const EXPECTS: &'static str = concat!("one of", $(" \"", $word, "\""),+);
+            const VERBATIM: bool = true;
+
+            fn read(value: &Value) -> Option<Self> {
+                match value.as_str()? {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            fn write(&self) -> Value {
+                Value::String(match self { $(Self::$variant => $word,)+ }.to_owned())
+            }
+        }
+    };
+}
+
+pub(super) use choice;

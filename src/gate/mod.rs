@@ -1,0 +1,4 @@
+//! Admission: who may come in. Rules only; the HTTP that asks them lives in `http`.
+
+pub mod host;
+pub mod origin;

@@ -1,0 +1,147 @@
+//! The operator's endpoints: `/metrics`, `/healthz`, `/readyz`. They have an address of their own and share nothing
+//! with the shards, so they answer while every shard is busy.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time,
+};
+
+use crate::{
+    exposition::Exposition,
+    gate::origin::OriginRule,
+    http::{
+        pages,
+        readiness::{Phase, Readiness},
+        reception,
+        refusal::Refusal,
+    },
+};
+
+/// Connections at once: a few scrapers and probes. More wait in the listener's backlog.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a connection may take for a request, or idle between two, in seconds: longer than usual scrape intervals.
+const IDLE_TIMEOUT_SECS: u64 = 90;
+/// How long a connection lives at most, in seconds, whatever it does: one that never reads its answers ends too.
+const LIFETIME_SECS: u64 = 600;
+/// Request line and fields together, in bytes.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// How long to wait after an accept failed, in seconds: the cause is most often that file descriptors ran out.
+const ACCEPT_BACKOFF_SECS: u64 = 1;
+
+/// What the endpoints tell about.
+pub struct Admin {
+    /// Renders the metrics.
+    pub metrics: Exposition,
+    /// Whether the server is in service.
+    pub readiness: Arc<Readiness>,
+}
+
+/// Answers on `listener` until dropped; to be run on the control runtime. Bound to a loopback address it answers only
+/// requests from this machine's own programs and pages, as the [`OriginRule`] has it.
+///
+/// # Errors
+///
+/// If the listener cannot be used at all.
+pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let rule = if listener.local_addr()?.ip().is_loopback() {
+        OriginRule::Loopback
+    } else {
+        OriginRule::Any
+    };
+    let listener = TcpListener::from_std(listener)?;
+    let admin = Arc::new(admin);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let admin = Arc::clone(&admin);
+                tokio::spawn(async move {
+                    let lifetime = Duration::from_secs(LIFETIME_SECS);
+                    // Whatever ends the connection, nobody is left to be told.
+                    let _ = time::timeout(lifetime, admin.serve(stream, rule)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin address cannot accept a connection");
+                time::sleep(Duration::from_secs(ACCEPT_BACKOFF_SECS)).await;
+            }
+        }
+    }
+}
+
+impl Admin {
+    async fn serve(&self, stream: TcpStream, rule: OriginRule) -> hyper::Result<()> {
+        let service = service_fn(async |request| {
+            let answer = self.answer(&request, rule);
+            Ok::<_, Infallible>(answer.unwrap_or_else(Refusal::response))
+        });
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(IDLE_TIMEOUT_SECS))
+            .max_buf_size(HEADER_BYTES_MAX)
+            .max_header_size(HEADER_BYTES_MAX)
+            .half_close(true)
+            .serve_connection(TokioIo::new(stream), service)
+            .await
+    }
+
+    fn answer(
+        &self,
+        request: &Request<Incoming>,
+        rule: OriginRule,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let origins =
+            request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
+        rule.check(reception::host(request)?, origins).map_err(Refusal::Foreign)?;
+        let render: fn(&Self) -> Response<Full<Bytes>> = match request.uri().path() {
+            "/metrics" => Self::metrics,
+            "/healthz" => |_| plain(StatusCode::OK, "ok\n"),
+            "/readyz" => Self::readyz,
+            _ => return Err(Refusal::NotFound),
+        };
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return Err(Refusal::Method { allow: pages::METHODS });
+        }
+        Ok(render(self))
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(self.metrics.render()));
+        let version = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, version);
+        response
+    }
+
+    fn readyz(&self) -> Response<Full<Bytes>> {
+        match self.readiness.phase() {
+            Phase::Starting => plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            Phase::Ready => plain(StatusCode::OK, "ok\n"),
+            Phase::Draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,80 @@
+//! How many sessions the server holds: one count for all shards, and its bound.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// The sessions of all shards, those included that have been admitted and are not adopted yet.
+#[derive(Debug)]
+pub struct Connections {
+    now: AtomicUsize,
+    max: usize,
+}
+
+impl Connections {
+    /// None so far, and at most `max`.
+    #[must_use]
+    pub const fn new(max: usize) -> Self {
+        Self { now: AtomicUsize::new(0), max }
+    }
+
+    /// How many there are now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Takes one off the count: its shard calls this when a session ends.
+    pub fn release(&self) {
+        self.now.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Adds one, unless the bound is reached.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Admission> {
+        let add = |now| (now < self.max).then_some(now + 1);
+        self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
+        Some(Admission { connections: Arc::clone(self), kept: false })
+    }
+}
+
+/// One place among the connections, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Admission {
+    connections: Arc<Connections>,
+    kept: bool,
+}
+
+impl Admission {
+    /// Leaves the place taken: the shard that adopted the session gives it back.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.connections.release();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_holds_and_places_come_back() {
+        let connections = Arc::new(Connections::new(2));
+        let first = connections.admit().expect("there is room");
+        let second = connections.admit().expect("there is room");
+        assert!(connections.admit().is_none());
+        drop(first);
+        assert_eq!(connections.count(), 1);
+        second.keep();
+        assert_eq!(connections.count(), 1);
+        connections.release();
+        assert_eq!(connections.count(), 0);
+    }
+}

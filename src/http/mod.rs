@@ -1,0 +1,31 @@
+//! The control plane's HTTP: what happens to a connection between its accept and its 101, the pages, the operator's
+//! endpoints.
+//!
+//! A shard accepts a connection and [knocks](Door::knock) with it. On the control runtime `handshake` waits for its
+//! first byte and drives hyper over a `wire`; `reception` judges each request by `routes`, `upgrade`
+//! and the rules of `gate`, and answers with a page, with a [`Refusal`], or with a 101 that is held back: the shard
+//! writes it once the session is a member of its rooms. Nothing here knows what a frame is.
+
+mod admin;
+mod connections;
+mod door;
+mod handshake;
+mod linger;
+mod pages;
+mod readiness;
+mod reception;
+mod refusal;
+mod routes;
+mod site;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+mod wire;
+
+pub use admin::{Admin, serve_admin};
+pub use connections::Connections;
+pub use door::{AdoptFn, Door, RoomFn};
+pub use readiness::{Phase, Readiness};
+pub use refusal::Refusal;
+pub use routes::{Route, RouteError, Routes};
+pub use site::{Limits, Settings, Site};

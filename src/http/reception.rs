@@ -1,0 +1,156 @@
+//! The judge of each request: a page, a refusal, or a 101 and what the session needs to begin.
+
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response,
+    body::{Body, Incoming},
+    header,
+    service::Service,
+};
+
+use crate::{
+    gate::host::Host,
+    http::{
+        connections::Admission,
+        pages::{self, Page},
+        readiness::Phase,
+        refusal::Refusal,
+        routes::Match,
+        site::Site,
+        upgrade,
+        wire::Tap,
+    },
+    protocol,
+};
+
+/// What became of the last request of a connection.
+pub(super) enum Outcome {
+    /// There was none yet.
+    Nothing,
+    /// It was answered and another may follow.
+    Page,
+    /// It was turned away, answered and counted.
+    Refused,
+    /// It is a WebSocket from here on; the 101 is held back in the wire.
+    Accepted(Box<Accepted>),
+}
+
+/// A handshake that is right.
+pub(super) struct Accepted {
+    pub(super) route: usize,
+    pub(super) request: protocol::Request,
+    pub(super) admission: Admission,
+}
+
+/// Serves one connection's requests.
+pub(super) struct Reception {
+    site: Arc<Site>,
+    peer: SocketAddr,
+    tap: Tap,
+    outcome: RefCell<Outcome>,
+}
+
+impl Reception {
+    pub(super) const fn new(site: Arc<Site>, peer: SocketAddr, tap: Tap) -> Self {
+        Self { site, peer, tap, outcome: RefCell::new(Outcome::Nothing) }
+    }
+
+    pub(super) fn into_outcome(self) -> Outcome {
+        self.outcome.into_inner()
+    }
+
+    /// Checks from the outside in, so that a stranger learns nothing about the inside.
+    fn judge(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
+        if self.site.readiness.phase() == Phase::Draining {
+            return Err(Refusal::Draining);
+        }
+        let origins =
+            request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
+        self.site.origin_rule.check(host(&request)?, origins).map_err(Refusal::Foreign)?;
+
+        let is_upgrade = upgrade::is_wanted(request.headers());
+        let path = request.uri().path();
+        if !is_upgrade
+            && let Some(page) = self.site.pages.as_ref().and_then(|pages| pages.find(path))
+        {
+            return Ok((show(page, &request)?, Outcome::Page));
+        }
+        let found = self.site.routes.find(path)?;
+        if request.method() != Method::GET {
+            return Err(Refusal::Method { allow: "GET" });
+        }
+        if !is_upgrade {
+            return Err(if request.body().is_end_stream() {
+                Refusal::UpgradeRequired
+            } else {
+                Refusal::Body
+            });
+        }
+        upgrade::check(&request)?;
+        self.admit(request, found)
+    }
+
+    fn admit(
+        &self,
+        mut request: Request<Incoming>,
+        found: Match,
+    ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
+        let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
+        let Match { route, room } = found;
+        let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
+        let response = upgrade::accept(&mut request, subprotocol)?;
+        let (head, _) = request.into_parts();
+        let request =
+            protocol::Request { uri: head.uri, headers: head.headers, address: self.peer, room };
+        Ok((response, Outcome::Accepted(Box::new(Accepted { route, request, admission }))))
+    }
+}
+
+impl Service<Request<Incoming>> for Reception {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (response, outcome) = self.judge(request).unwrap_or_else(|refusal| {
+            refusal.count();
+            tracing::debug!(peer = %self.peer, reason = refusal.label(), "refused: {}", refusal.text());
+            (refusal.response(), Outcome::Refused)
+        });
+        self.tap.set(!matches!(outcome, Outcome::Accepted(_)));
+        self.outcome.replace(outcome);
+        ready(Ok(response))
+    }
+}
+
+/// The host that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
+/// field, which has to be there in any case.
+pub(super) fn host(request: &Request<Incoming>) -> Result<Host<'_>, Refusal> {
+    let field =
+        upgrade::only(request.headers(), &header::HOST).and_then(|value| value.to_str().ok());
+    let field = field.and_then(Host::parse).ok_or(Refusal::Host)?;
+    let Some(authority) = request.uri().authority() else { return Ok(field) };
+    Host::parse(authority.as_str()).ok_or(Refusal::Host)
+}
+
+fn show(page: &Page, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Err(Refusal::Method { allow: pages::METHODS });
+    }
+    if !request.body().is_end_stream() {
+        return Err(Refusal::Body);
+    }
+    Ok(page.answer(request.headers()))
+}

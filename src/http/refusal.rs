@@ -1,0 +1,243 @@
+//! Why a connection was turned away: the status, the words and the label of every refusal before the 101.
+//!
+//! Nothing else invents a status. A refusal ends its connection, so each answer says `Connection: close`.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{self, HeaderValue},
+};
+
+use crate::{gate::origin::Foreign, metrics::CONNECTIONS_REFUSED, rooms::name::RoomNameError};
+
+/// How long a client should wait before it tries again after a 503, in seconds: by then a handshake storm has passed
+/// or another node has taken over.
+const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a connection did not become a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// What came is not an HTTP/1 request.
+    Malformed,
+    /// Not exactly one `Host`, or one that names no host.
+    Host,
+    /// An upgrade asked for in HTTP/1.0, which has none (RFC 6455, section 4.2.1).
+    HttpVersion,
+    /// WebSocket fields without `Upgrade: websocket` and `Connection: Upgrade`.
+    NoUpgrade,
+    /// An upgrade request with a body.
+    UpgradeBody,
+    /// Not exactly one `Sec-WebSocket-Key` of 16 bytes in base64.
+    Key,
+    /// A percent sign in the path without two hexadecimal digits behind it.
+    Encoding,
+    /// The path names a room that cannot be.
+    RoomName(RoomNameError),
+    /// A foreign host or a foreign page on a server that trusts only this machine.
+    Foreign(Foreign),
+    /// Nothing lives at that path.
+    NotFound,
+    /// Something lives there, but not for this method.
+    Method {
+        /// The methods that would do.
+        allow: &'static str,
+    },
+    /// The request did not complete within the handshake timeout.
+    Timeout,
+    /// A plain request with a body; no path takes one.
+    Body,
+    /// A WebSocket version other than 13.
+    Version,
+    /// A plain request for a path that speaks WebSocket only.
+    UpgradeRequired,
+    /// The request line and the fields exceed `limits.header_bytes_max` or `limits.headers_max`.
+    HeaderTooLarge,
+    /// The server holds `limits.connections_max` sessions.
+    ConnectionsMax,
+    /// The server is stopping.
+    Draining,
+    /// The shard takes no more sessions for the moment.
+    ShardBusy,
+    /// The peer sent nothing within the handshake timeout. Not answered: there was no question.
+    Silent,
+    /// The peer had sent nothing yet and made room for others. Not answered.
+    Evicted,
+    /// The peer went away before its request was complete. Not answered.
+    Lost,
+}
+
+impl Refusal {
+    /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
+    pub const LABELS: [&'static str; 15] = [
+        "bad_request",
+        "forbidden",
+        "not_found",
+        "method_not_allowed",
+        "timeout",
+        "too_large",
+        "version",
+        "upgrade_required",
+        "header_too_large",
+        "connections_max",
+        "draining",
+        "shard_busy",
+        "silent",
+        "evicted",
+        "lost",
+    ];
+
+    /// The label under which this refusal is counted.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        Self::LABELS[self.index()]
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Malformed
+            | Self::Host
+            | Self::HttpVersion
+            | Self::NoUpgrade
+            | Self::UpgradeBody
+            | Self::Key
+            | Self::Encoding
+            | Self::RoomName(_) => 0,
+            Self::Foreign(_) => 1,
+            Self::NotFound => 2,
+            Self::Method { .. } => 3,
+            Self::Timeout => 4,
+            Self::Body => 5,
+            Self::Version => 6,
+            Self::UpgradeRequired => 7,
+            Self::HeaderTooLarge => 8,
+            Self::ConnectionsMax => 9,
+            Self::Draining => 10,
+            Self::ShardBusy => 11,
+            Self::Silent => 12,
+            Self::Evicted => 13,
+            Self::Lost => 14,
+        }
+    }
+
+    /// The status that the peer gets; `None` where it gets no answer.
+    #[must_use]
+    pub const fn status(self) -> Option<StatusCode> {
+        Some(match self {
+            Self::Malformed
+            | Self::Host
+            | Self::HttpVersion
+            | Self::NoUpgrade
+            | Self::UpgradeBody
+            | Self::Key
+            | Self::Encoding
+            | Self::RoomName(_) => StatusCode::BAD_REQUEST,
+            Self::Foreign(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Version | Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Silent | Self::Evicted | Self::Lost => return None,
+        })
+    }
+
+    /// What the body of the answer says, without the line break behind it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Malformed => "the request is not valid HTTP/1.1",
+            Self::Host => "exactly one Host field with a host name is needed",
+            Self::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
+            Self::NoUpgrade => {
+                "a WebSocket handshake needs \"Upgrade: websocket\" and \"Connection: Upgrade\""
+            }
+            Self::UpgradeBody => "a WebSocket handshake has no body",
+            Self::Key => "exactly one Sec-WebSocket-Key field of 16 bytes in base64 is needed",
+            Self::Encoding => {
+                "the path has a percent sign without two hexadecimal digits behind it"
+            }
+            Self::RoomName(error) => error.text(),
+            Self::Foreign(Foreign::Host) => {
+                "this server answers only under a loopback host name such as localhost: it has no authentication"
+            }
+            Self::Foreign(Foreign::Origin) => {
+                "this server answers only pages of this machine: it has no authentication"
+            }
+            Self::NotFound => "nothing lives at this path",
+            Self::Method { .. } => "this path does not take that method",
+            Self::Timeout => "the request took too long",
+            Self::Body => "this path takes no request body",
+            Self::Version => "this server speaks version 13 of the WebSocket protocol",
+            Self::UpgradeRequired => "this path speaks WebSocket: open it with new WebSocket(url)",
+            Self::HeaderTooLarge => "the request has too many or too large header fields",
+            Self::ConnectionsMax => "the server is full",
+            Self::Draining => "the server is stopping",
+            Self::ShardBusy => "the server is busy",
+            Self::Silent | Self::Evicted | Self::Lost => "",
+        }
+    }
+
+    /// Adds one to the refusals of this label.
+    pub(super) fn count(self) {
+        metrics::counter!(CONNECTIONS_REFUSED, "reason" => self.label()).increment(1);
+    }
+
+    /// The answer, for hyper to send; empty where there is none.
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::from(format!("{}\n", self.text())));
+        *response.status_mut() = self.status().unwrap_or(StatusCode::BAD_REQUEST);
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::Method { allow } => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+            }
+            Self::Version | Self::UpgradeRequired => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The answer as it goes over the wire where hyper cannot send it; `None` where the peer gets none.
+    pub(super) fn bytes(self) -> Option<Vec<u8>> {
+        let status = self.status()?;
+        let text = self.text();
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let reason = status.canonical_reason().unwrap_or_default();
+        let mut bytes =
+            format!("HTTP/1.1 {} {reason}\r\ndate: {date}\r\n", status.as_str()).into_bytes();
+        for (name, value) in self.response().headers() {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(
+            format!("content-length: {}\r\n\r\n{text}\n", text.len() + 1).as_bytes(),
+        );
+        Some(bytes)
+    }
+}
+
+/// Makes the counter of every reason exist at zero, so that a rate over it sees the first refusal.
+pub(super) fn register() {
+    for label in Refusal::LABELS {
+        metrics::counter!(CONNECTIONS_REFUSED, "reason" => label).increment(0);
+    }
+}

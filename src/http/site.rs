@@ -1,0 +1,90 @@
+//! What every shard's door shares: the routes, the rules, the limits, the counts.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::server::conn::http1;
+use tokio::runtime::Handle;
+
+use crate::{
+    gate::origin::OriginRule,
+    http::{connections::Connections, pages::Pages, readiness::Readiness, refusal, routes::Routes},
+    metrics::HANDSHAKE_DURATION,
+};
+
+/// hyper takes no smaller read buffer than this, in bytes; a smaller `header_bytes_max` is enforced all the same.
+const BUFFER_BYTES_MIN: usize = 8192;
+
+/// Bounds on a connection that is not a session yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Handshakes in flight on each shard.
+    pub pending_handshakes_max: usize,
+    /// From the accept to the 101, a peer that sends nothing included.
+    pub handshake_timeout: Duration,
+    /// Request line and fields together, in bytes.
+    pub header_bytes_max: usize,
+    /// Fields of a request.
+    pub headers_max: usize,
+}
+
+/// What a [`Site`] is made of.
+pub struct Settings {
+    /// The WebSocket paths.
+    pub routes: Routes,
+    /// Bounds on handshakes.
+    pub limits: Limits,
+    /// Whom the server answers.
+    pub origin_rule: OriginRule,
+    /// Whether the demo page is served.
+    pub demo: bool,
+    /// The count of sessions on all shards.
+    pub connections: Arc<Connections>,
+    /// Whether sessions are taken at all.
+    pub readiness: Arc<Readiness>,
+    /// The control runtime, on which every handshake runs.
+    pub runtime: Handle,
+}
+
+/// The server as its visitors meet it; one for all shards.
+pub struct Site {
+    pub(super) routes: Routes,
+    pub(super) limits: Limits,
+    pub(super) origin_rule: OriginRule,
+    pub(super) pages: Option<Pages>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) runtime: Handle,
+    pub(super) http: http1::Builder,
+    pub(super) duration: metrics::Histogram,
+}
+
+impl Site {
+    /// Puts the parts together and registers the metrics: install the recorder first.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        refusal::register();
+        Self {
+            http: http(&settings.limits),
+            routes: settings.routes,
+            limits: settings.limits,
+            origin_rule: settings.origin_rule,
+            pages: settings.demo.then(Pages::new),
+            connections: settings.connections,
+            readiness: settings.readiness,
+            runtime: settings.runtime,
+            duration: metrics::histogram!(HANDSHAKE_DURATION),
+        }
+    }
+}
+
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.max_buf_size(limits.header_bytes_max.max(BUFFER_BYTES_MIN))
+        .max_header_size(limits.header_bytes_max)
+        .max_headers(limits.headers_max)
+        // One deadline of our own covers everything from the accept on.
+        .header_read_timeout(None)
+        // Who sends a request and closes its half still gets the answer.
+        .half_close(true);
+    http
+}

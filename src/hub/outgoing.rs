@@ -1,0 +1,102 @@
+//! What one shard has for the others: at most one batch per target, sent at the end of the turn.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::hub::mailbox::{Batch, Part, Port};
+
+/// One pending batch per target shard, and who waits for which target.
+pub(crate) struct Outgoing {
+    shard: usize,
+    ports: Box<[Arc<Port>]>,
+    targets: Box<[Target]>,
+    /// Targets whose mailbox turned a batch away.
+    blocked: usize,
+}
+
+#[derive(Default)]
+struct Target {
+    batch: Option<Batch>,
+    blocked: bool,
+    /// Sessions, by slot, that are not read until this target takes its batch.
+    paused: Vec<u32>,
+}
+
+/// What sending the pending batches came to.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// Mailboxes that took a batch.
+    pub(crate) sent: u64,
+    /// Mailboxes that were found full.
+    pub(crate) full: u64,
+}
+
+impl Outgoing {
+    pub(crate) fn new(shard: usize, ports: Box<[Arc<Port>]>) -> Self {
+        let targets = ports.iter().map(|_| Target::default()).collect();
+        Self { shard, ports, targets, blocked: 0 }
+    }
+
+    /// Adds `frames` whole frames of a room to the batch for `target`. True when that target's mailbox was full the
+    /// last time: whoever published must then be [paused](Self::pause).
+    pub(crate) fn append(
+        &mut self,
+        target: usize,
+        room: u64,
+        bytes: &[u8],
+        frames: u32,
+        read_at: Instant,
+    ) -> bool {
+        let target = &mut self.targets[target];
+        let batch = target.batch.get_or_insert_with(|| Batch {
+            bytes: Vec::with_capacity(bytes.len().max(512)),
+            parts: Vec::with_capacity(1),
+            read_at,
+            sent_at: read_at,
+        });
+        batch.bytes.extend_from_slice(bytes);
+        let end = batch.bytes.len();
+        match batch.parts.last_mut() {
+            Some(part) if part.room == room => {
+                part.end = end;
+                part.frames += frames;
+            }
+            _ => batch.parts.push(Part { room, end, frames }),
+        }
+        target.blocked
+    }
+
+    /// Remembers a session that is not read until every target it published to has taken its batch.
+    pub(crate) fn pause(&mut self, target: usize, slot: u32) {
+        self.targets[target].paused.push(slot);
+    }
+
+    /// True while some target's mailbox is full.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked > 0
+    }
+
+    /// Sends what is pending, one batch per target. Sessions whose target took its batch are added to `resumed`.
+    pub(crate) fn send(&mut self, now: Instant, resumed: &mut Vec<u32>) -> Sent {
+        let mut sent = Sent::default();
+        for (index, target) in self.targets.iter_mut().enumerate() {
+            let Some(mut batch) = target.batch.take() else { continue };
+            batch.sent_at = now;
+            match self.ports[index].batch(self.shard, batch) {
+                Ok(()) => {
+                    sent.sent += 1;
+                    self.blocked -= usize::from(target.blocked);
+                    target.blocked = false;
+                    resumed.append(&mut target.paused);
+                }
+                Err(batch) => {
+                    sent.full += 1;
+                    self.blocked += usize::from(!target.blocked);
+                    target.blocked = true;
+                    target.batch = Some(batch);
+                }
+            }
+        }
+        sent
+    }
+}

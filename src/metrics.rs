@@ -1,0 +1,161 @@
+//! Every metric that the server exports, by name: one list, to which the documentation and the dashboards are held.
+
+use metrics::Unit;
+
+use crate::http::Refusal;
+use crate::protocol::CloseReason;
+use crate::shard::counters::{AcceptError, Drop};
+
+/// What kind of values a metric has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process lives.
+    Counter,
+    /// What is so now.
+    Gauge,
+    /// A distribution, in buckets.
+    Histogram,
+}
+
+/// One metric as `/metrics` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// As it is exported, with unit and `_total`.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// The labels that every sample of it has.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, $kind:ident, $labels:expr, $help:literal;)+) => {
+        $(#[doc = $help] pub(crate) const $constant: &str = $name;)+
+
+        /// Every metric of the server's own, as `docs/operations.md` lists them.
+        pub const METRICS: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, labels: &$labels, help: $help },)+
+        ];
+    };
+}
+
+metrics! {
+    SESSIONS = "uproar_sessions", Gauge, ["shard", "protocol"],
+        "Sessions open now.";
+    SESSIONS_OPENED = "uproar_sessions_opened_total", Counter, ["shard", "protocol"],
+        "Sessions opened.";
+    SESSIONS_CLOSED = "uproar_sessions_closed_total", Counter, ["shard", "reason"],
+        "Sessions ended, by what ended them.";
+    CONNECTIONS_ACCEPTED = "uproar_connections_accepted_total", Counter, ["shard"],
+        "TCP connections accepted.";
+    CONNECTIONS_REFUSED = "uproar_connections_refused_total", Counter, ["reason"],
+        "Requests and connections that did not become sessions, by why.";
+    ACCEPT_ERRORS = "uproar_accept_errors_total", Counter, ["shard", "reason"],
+        "Accepts that failed.";
+    HANDSHAKES_PENDING = "uproar_handshakes_pending", Gauge, ["shard"],
+        "Connections accepted and neither adopted nor refused yet.";
+    HANDSHAKE_DURATION = "uproar_handshake_duration_seconds", Histogram, [],
+        "From the accepted connection to the hand-over of the handshake's answer.";
+    ROOMS = "uproar_rooms", Gauge, [],
+        "Rooms with at least one member on this node.";
+    MEMBERSHIPS = "uproar_memberships", Gauge, ["shard"],
+        "Memberships of sessions in rooms.";
+    MESSAGES = "uproar_messages_total", Counter, ["shard"],
+        "Whole messages received.";
+    FRAMES = "uproar_frames_total", Counter, ["shard", "direction"],
+        "Frames: in, messages (their fragments counted once) and control frames; out, deliveries and control frames.";
+    WIRE_BYTES = "uproar_wire_bytes_total", Counter, ["shard", "direction"],
+        "Bytes read from and written to session sockets.";
+    DELIVERIES = "uproar_deliveries_total", Counter, ["shard"],
+        "Messages handed to a session's socket or outbox: one for each receiver.";
+    READS = "uproar_reads_total", Counter, ["shard"],
+        "System calls that read from session sockets.";
+    WRITES = "uproar_writes_total", Counter, ["shard"],
+        "System calls that write to session sockets; deliveries by writes is how many frames one carries.";
+    DROPS = "uproar_drops_total", Counter, ["shard", "reason"],
+        "Frames queued and let go, by why.";
+    FANOUT_DURATION = "uproar_fanout_duration_seconds", Histogram, ["shard"],
+        "From the first frame read to the last member written to, once for each room and flush.";
+    HOP_DURATION = "uproar_hop_duration_seconds", Histogram, ["shard"],
+        "From one shard's batch sent to the other shard's batch taken.";
+    TURN_DURATION = "uproar_turn_duration_seconds", Histogram, ["shard"],
+        "One turn of a shard's loop, its wait not counted.";
+    TURNS = "uproar_turns_total", Counter, ["shard"],
+        "Turns of a shard's loop.";
+    SHARD_BUSY = "uproar_shard_busy_seconds_total", Counter, ["shard"],
+        "Time in turns: its rate is the share of its core that a shard uses.";
+    BATCHES = "uproar_mailbox_batches_total", Counter, ["shard", "direction"],
+        "Batches taken from a shard's mailbox and sent to those of others.";
+    MAILBOX_BATCHES = "uproar_mailbox_batches", Gauge, ["shard"],
+        "Batches that wait in a shard's mailbox.";
+    MAILBOX_FULL = "uproar_mailbox_full_total", Counter, ["shard"],
+        "Batches that this shard could not send at once, because the target's mailbox was full.";
+    PAUSED = "uproar_sessions_paused", Gauge, ["shard"],
+        "Sessions not read at the moment, so that what they are part of can catch up.";
+    PAUSES = "uproar_session_pauses_total", Counter, ["shard"],
+        "Times a session was paused.";
+    OUTBOX_BYTES = "uproar_outbox_bytes", Gauge, ["shard"],
+        "Bytes queued for sessions, shared ones counted for each.";
+    REQUESTS_REFUSED = "uproar_requests_refused_total", Counter, ["shard"],
+        "Requests of handles turned away, because the shard had too many of them waiting.";
+    BUILD_INFO = "uproar_build_info", Gauge, ["version"],
+        "Always 1; the labels say what runs.";
+}
+
+/// The figures that the system keeps of the process, under the names that every Prometheus client gives them. As they
+/// are on Linux; another system may lack some.
+pub const PROCESS_METRICS: &[Metric] = &[
+    process(
+        "process_cpu_seconds_total",
+        Kind::Counter,
+        "CPU time used, of the user and of the system.",
+    ),
+    process("process_resident_memory_bytes", Kind::Gauge, "Memory that is resident."),
+    process("process_virtual_memory_bytes", Kind::Gauge, "Memory that is mapped."),
+    process("process_virtual_memory_max_bytes", Kind::Gauge, "The limit on memory that is mapped."),
+    process("process_open_fds", Kind::Gauge, "Files open, connections among them."),
+    process("process_max_fds", Kind::Gauge, "The limit on open files."),
+    process(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the process started, in seconds since 1970.",
+    ),
+    process("process_threads", Kind::Gauge, "Threads."),
+];
+
+const fn process(name: &'static str, kind: Kind, help: &'static str) -> Metric {
+    Metric { name, kind, labels: &[], help }
+}
+
+impl Metric {
+    /// Every value that one of its labels can take; `None` where the configuration decides, as it does for `shard`.
+    #[must_use]
+    pub fn values(&self, label: &str) -> Option<&'static [&'static str]> {
+        match (label, self.name) {
+            ("direction", _) => Some(&["in", "out"]),
+            ("reason", SESSIONS_CLOSED) => Some(&CloseReason::LABELS),
+            ("reason", CONNECTIONS_REFUSED) => Some(&Refusal::LABELS),
+            ("reason", ACCEPT_ERRORS) => Some(&AcceptError::LABELS),
+            ("reason", DROPS) => Some(&Drop::LABELS),
+            _ => None,
+        }
+    }
+}
+
+/// Tells the recorder what each metric is; install the recorder first.
+pub(crate) fn describe() {
+    for metric in METRICS {
+        let unit = match metric.name {
+            name if name.contains("_seconds") => Unit::Seconds,
+            name if name.contains("_bytes") => Unit::Bytes,
+            _ => Unit::Count,
+        };
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, unit, metric.help),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, unit, metric.help),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, unit, metric.help),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Rooms: what they may be called.
+
+pub mod name;

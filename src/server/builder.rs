@@ -1,0 +1,185 @@
+//! Puts a server together: checks, binds, wires.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+use mio::Poll;
+
+use crate::config::{Announce, Config, Problem};
+use crate::descriptors::Descriptors;
+use crate::exposition::Exposition;
+use crate::gate::origin::OriginRule;
+use crate::http::{Connections, Limits, Readiness, Route, Routes, Settings, Site};
+use crate::hub::Hub;
+use crate::hub::mailbox::Mailbox;
+use crate::protocol::{Echo, Handler, Relay};
+use crate::server::start_error::StartError;
+use crate::server::stopper::Stopper;
+use crate::server::threads::Ready;
+use crate::server::{Server, wiring};
+use crate::shard::Wiring;
+use crate::shard::state::Bounds;
+use crate::telemetry::ShardMetrics;
+
+/// Threads of the control runtime.
+const CONTROL_THREADS: usize = 2;
+
+/// Puts a server together.
+pub struct Builder {
+    config: Config,
+    routes: Vec<Route>,
+    handlers: Vec<Arc<dyn Handler>>,
+    protocols: Vec<String>,
+}
+
+impl Builder {
+    /// Serves `pattern` with `handler`: a path such as `/rooms`, or one such as `/rooms/{room}` whose last segment
+    /// is the name of a room. Earlier routes, those of the configuration first, win.
+    #[must_use]
+    pub fn route(self, pattern: &str, handler: impl Handler) -> Self {
+        self.route_as(pattern, pattern, handler)
+    }
+
+    /// `protocol` is the value of that label in the metrics.
+    fn route_as(mut self, pattern: &str, protocol: &str, handler: impl Handler) -> Self {
+        self.routes.push(Route { pattern: pattern.into(), subprotocols: Vec::new() });
+        self.handlers.push(Arc::new(handler));
+        self.protocols.push(protocol.into());
+        self
+    }
+
+    /// A server with the routes that `config` enables.
+    pub(super) fn new(config: Config) -> Self {
+        let (routes, handlers, protocols) = (Vec::new(), Vec::new(), Vec::new());
+        Self { config, routes, handlers, protocols }.configured_routes()
+    }
+
+    fn configured_routes(mut self) -> Self {
+        let relay = Relay { announces: self.config.relay.announce == Announce::Json };
+        if self.config.relay.enabled {
+            self = self.route_as("/", "relay", relay).route_as("/relay/{room}", "relay", relay);
+        }
+        if self.config.echo.enabled {
+            self = self.route_as("/echo", "echo", Echo);
+        }
+        self
+    }
+
+    /// Checks everything, then binds the addresses. Connections are accepted once the server [runs](Server::run).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration, the routes, the addresses or the system.
+    pub fn bind(self) -> Result<Server, StartError> {
+        self.config.validate().map_err(StartError::Config)?;
+        let connections_max =
+            Descriptors::raise().connections_max(&self.config).map_err(refused)?;
+        let routes = Routes::new(self.routes.clone())?;
+        let exposition = Exposition::install()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(CONTROL_THREADS)
+            .thread_name("uproar-control")
+            .enable_all()
+            .build()?;
+        let listeners = wiring::bind_shards(&self.config)?;
+        let admin = wiring::bind(self.config.server.admin_listen, "server.admin_listen")?;
+        let address = listeners[0].local_addr()?;
+        let readiness = Arc::new(Readiness::default());
+        let connections = Arc::new(Connections::new(connections_max));
+        let site = Arc::new(Site::new(Settings {
+            routes,
+            limits: handshake_limits(&self.config),
+            origin_rule: origin_rule(&self.config),
+            demo: self.config.shows_demo(),
+            connections: Arc::clone(&connections),
+            readiness: Arc::clone(&readiness),
+            runtime: runtime.handle().clone(),
+        }));
+        let (hub, polls) = wiring::hub(&self.config, self.handlers.len(), listeners.len())?;
+        let (events, ended) = bounded(listeners.len() + 2);
+        let shared = Shared {
+            hub: Arc::clone(&hub),
+            site,
+            connections,
+            bounds: wiring::bounds(&self.config),
+            handlers: self.handlers,
+            protocols: self.protocols,
+            next: Arc::default(),
+        };
+        let (shards, metrics) = shared.shards(listeners, polls);
+        let drain = Duration::from_secs(self.config.server.drain_secs);
+        let server = Server {
+            address,
+            admin_address: admin.local_addr()?,
+            connections_max,
+            shards,
+            threads: Vec::new(),
+            stopper: Stopper { readiness, hub, events, drain },
+            ended,
+            runtime,
+            config: self.config,
+        };
+        server.serve_operators(admin, exposition, metrics);
+        Ok(server)
+    }
+}
+
+/// What all shards are made with.
+struct Shared {
+    hub: Arc<Hub>,
+    site: Arc<Site>,
+    connections: Arc<Connections>,
+    bounds: Bounds,
+    handlers: Vec<Arc<dyn Handler>>,
+    protocols: Vec<String>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    fn shards(
+        &self,
+        listeners: Vec<TcpListener>,
+        polls: Vec<(Poll, Mailbox)>,
+    ) -> (Vec<Ready>, Vec<ShardMetrics>) {
+        let one = |(shard, (listener, (poll, mailbox)))| {
+            let door = wiring::door(&self.site, shard, &self.hub, &self.next);
+            let (telemetry, counters) = bounded(1);
+            let ready = Ready {
+                wiring: Wiring { poll, listener, mailbox, door, telemetry },
+                shard,
+                hub: Arc::clone(&self.hub),
+                handlers: self.handlers.clone(),
+                bounds: self.bounds,
+                connections: Arc::clone(&self.connections),
+            };
+            (ready, ShardMetrics::new(shard, &self.protocols, counters))
+        };
+        listeners.into_iter().zip(polls).enumerate().map(one).unzip()
+    }
+}
+
+fn refused(problem: Problem) -> StartError {
+    StartError::Config(problem.into())
+}
+
+fn handshake_limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        pending_handshakes_max: limits.pending_handshakes_max,
+        handshake_timeout: Duration::from_secs(limits.handshake_timeout_secs),
+        header_bytes_max: limits.header_bytes_max,
+        headers_max: limits.headers_max,
+    }
+}
+
+/// A loopback address that nobody has to authenticate at is for this machine's own programs and pages.
+fn origin_rule(config: &Config) -> OriginRule {
+    if config.server.listen.ip().is_loopback() && !config.auth.open_to_network {
+        OriginRule::Loopback
+    } else {
+        OriginRule::Any
+    }
+}

@@ -1,0 +1,188 @@
+//! The server: runs what the [`Builder`] put together, and stops it.
+
+mod builder;
+mod run_error;
+mod start_error;
+mod stopper;
+mod threads;
+mod wiring;
+
+pub use builder::Builder;
+pub use run_error::RunError;
+pub use start_error::StartError;
+pub use stopper::Stopper;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use tokio::runtime::Runtime;
+
+use crate::config::Config;
+use crate::exposition::Exposition;
+use crate::handle::Handle;
+use crate::http::{Admin, Phase, serve_admin};
+use crate::server::stopper::Event;
+use crate::server::threads::Ready;
+use crate::shutdown::Signals;
+use crate::telemetry::{self, ShardMetrics};
+
+/// How long shards that were told not to wait any more may take to notice, out of the time that stopping may take.
+const CUT_OFF: Duration = Duration::from_millis(500);
+
+/// A server whose addresses are bound.
+pub struct Server {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    connections_max: usize,
+    config: Config,
+    runtime: Runtime,
+    shards: Vec<Ready>,
+    threads: Vec<JoinHandle<()>>,
+    stopper: Stopper,
+    ended: Receiver<Event>,
+}
+
+impl Server {
+    /// A server with the routes that `config` enables; more can be added.
+    #[must_use]
+    pub fn builder(config: Config) -> Builder {
+        Builder::new(config)
+    }
+
+    /// The public address, with the port that was taken where the configuration says 0.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The operator's address.
+    #[must_use]
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Stops the server, from any thread or task.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
+    pub fn stop_on_signals(&self) {
+        let _runtime = self.runtime.enter();
+        match Signals::watch() {
+            Ok(signals) => drop(self.runtime.spawn(signals.obey(self.stopper()))),
+            Err(error) => tracing::error!(%error, "signals cannot be watched"),
+        }
+    }
+
+    /// Serves until stopped, and returns when every session has been closed or the time for that is over.
+    ///
+    /// # Errors
+    ///
+    /// A shard ended by itself. The others may still run, as threads of the process: exit.
+    pub fn run(mut self) -> Result<(), RunError> {
+        let cores = crate::cores::usable();
+        for (index, ready) in std::mem::take(&mut self.shards).into_iter().enumerate() {
+            let core = cores.get(index).copied();
+            let thread =
+                ready.spawn(core, self.stopper.events.clone()).map_err(RunError::Thread)?;
+            self.threads.push(thread);
+        }
+        self.stopper.readiness.set(Phase::Ready);
+        self.log_start();
+        match self.ended.recv() {
+            Ok(Event::Ended(ended)) => ended?,
+            Ok(Event::Stop) | Err(_) => self.drain()?,
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn drain(&self) -> Result<(), RunError> {
+        let drain = self.stopper.drain;
+        let deadline = Instant::now() + drain;
+        let cut_off = deadline - CUT_OFF.min(drain / 4);
+        tracing::info!(drain_secs = drain.as_secs(), "stopping");
+        let hub = &self.stopper.hub;
+        for port in &hub.ports {
+            port.stop(cut_off);
+        }
+        let mut running = self.threads.len();
+        running -= self.await_shards(running, cut_off)?;
+        if running > 0 {
+            tracing::warn!(
+                shards = running,
+                "the time to stop in is over; cutting off who is left"
+            );
+            hub.abandoned.store(true, Ordering::Relaxed);
+            hub.ports.iter().for_each(|port| port.wake());
+            running -= self.await_shards(running, deadline.max(Instant::now() + CUT_OFF))?;
+        }
+        if running > 0 {
+            tracing::warn!(shards = running, "a handler blocks its shard; not waiting for it");
+        }
+        Ok(())
+    }
+
+    /// Waits for shards to end; how many did.
+    fn await_shards(&self, running: usize, deadline: Instant) -> Result<usize, RunError> {
+        let mut ended = 0;
+        while ended < running {
+            match self.ended.recv_deadline(deadline) {
+                Ok(Event::Ended(result)) => {
+                    result?;
+                    ended += 1;
+                }
+                Ok(Event::Stop) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(ended)
+    }
+
+    fn log_start(&self) {
+        let limits = &self.config.limits;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = %self.address,
+            admin_listen = %self.admin_address,
+            shards = self.threads.len(),
+            connections_max = self.connections_max,
+            message_bytes_max = limits.message_bytes_max,
+            outbox_bytes_max = limits.outbox_bytes_max,
+            pending_handshakes_max = limits.pending_handshakes_max,
+            handshake_timeout_secs = limits.handshake_timeout_secs,
+            message_timeout_secs = limits.message_timeout_secs,
+            heartbeat_secs = limits.heartbeat_secs,
+            heartbeat_timeout_secs = limits.heartbeat_timeout_secs,
+            "listening"
+        );
+    }
+
+    fn serve_operators(
+        &self,
+        listener: TcpListener,
+        exposition: Exposition,
+        shards: Vec<ShardMetrics>,
+    ) {
+        let admin =
+            Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
+        self.runtime.spawn(async move {
+            if let Err(error) = serve_admin(listener, admin).await {
+                tracing::error!(%error, "the admin address is not served");
+            }
+        });
+        self.runtime.spawn(telemetry::run(exposition, shards, Arc::clone(&self.stopper.hub)));
+    }
+
+    /// For acting on the sessions and rooms of the route with that pattern; `None` if there is no such route.
+    #[must_use]
+    pub fn handle(&self, route: usize) -> Handle {
+        Handle::new(Arc::clone(&self.stopper.hub), route)
+    }
+}

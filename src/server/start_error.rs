@@ -1,0 +1,34 @@
+//! Why a server cannot start.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::config::Problems;
+use crate::http::RouteError;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong; nothing was bound.
+    #[error("the configuration is refused:\n{0}")]
+    Config(Problems),
+    /// A route is wrong; nothing was bound.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// An address could not be listened on.
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The configuration's key for it.
+        key: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The process has a metrics recorder already.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The system refuses threads, polls or pipes.
+    #[error("the system refuses what the server needs: {0}")]
+    System(#[from] io::Error),
+}

@@ -1,0 +1,61 @@
+//! The shards' threads: made ready while the server is put together, started when it runs, and caught when they panic.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::Sender;
+
+use crate::http::Connections;
+use crate::hub::Hub;
+use crate::protocol::Handler;
+use crate::server::run_error::RunError;
+use crate::server::stopper::Event;
+use crate::shard::state::{Bounds, Parts};
+use crate::shard::{Shard, Wiring};
+
+/// A shard that waits for its thread.
+pub(super) struct Ready {
+    pub(super) wiring: Wiring,
+    pub(super) shard: usize,
+    pub(super) hub: Arc<Hub>,
+    pub(super) handlers: Vec<Arc<dyn Handler>>,
+    pub(super) bounds: Bounds,
+    pub(super) connections: Arc<Connections>,
+}
+
+impl Ready {
+    /// Starts the thread. However it ends, `events` is told.
+    pub(super) fn spawn(
+        self,
+        core: Option<usize>,
+        events: Sender<Event>,
+    ) -> io::Result<JoinHandle<()>> {
+        let shard = self.shard;
+        thread::Builder::new().name(format!("uproar-shard-{shard}")).spawn(move || {
+            if let Some(core) = core {
+                crate::cores::pin(core);
+            }
+            let ended = match catch_unwind(AssertUnwindSafe(|| self.run())) {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(source)) => Err(RunError::Failed { shard, source }),
+                Err(panic) => Err(RunError::Panicked { shard, message: message(&*panic) }),
+            };
+            // A server that is gone does not want to know.
+            let _ = events.send(Event::Ended(ended));
+        })
+    }
+
+    fn run(self) -> io::Result<()> {
+        let Self { wiring, shard, hub, handlers, bounds, connections } = self;
+        let routes: Rc<[Arc<dyn Handler>]> = handlers.into();
+        Shard::new(wiring, Parts { shard, hub, routes, bounds, connections })?.run()
+    }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}

@@ -1,0 +1,238 @@
+//! Carries out what handlers ask for: sending, publishing, joining, leaving, closing.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::handle::Handle;
+use crate::hub::directory::RoomEntry;
+use crate::protocol::{Actions, Close, CloseReason, Message, SessionId, frame};
+use crate::shard::broadcast::Broadcast;
+use crate::shard::counters::Drop;
+use crate::shard::outbox::Tag;
+use crate::shard::session::{NONE, flag};
+use crate::shard::state::State;
+
+/// While a room's flush goes on, this much may gather for its next one before its publishers are paused.
+const ROOM_NEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a handler's context acts through: the shard, on behalf of one session.
+pub(crate) struct Desk<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) slot: u32,
+}
+
+impl Actions for Desk<'_> {
+    fn send(&mut self, message: Message<'_>) {
+        if !self.is_over() {
+            self.state.send(self.slot, message);
+        }
+    }
+
+    fn publish(&mut self, room: &str, message: Message<'_>) {
+        if self.state.is_stopping {
+            return;
+        }
+        let route = self.state.sessions[self.slot as usize].route;
+        match self.state.rooms.find(route, room) {
+            Some(room) => self.state.publish(room, self.slot, message),
+            None => self.state.publish_away(route, room, self.slot, message),
+        }
+    }
+
+    fn broadcast(&mut self, message: Message<'_>) {
+        if self.state.is_stopping {
+            return;
+        }
+        let mut position = 0;
+        while let Some(member) = self.state.sessions[self.slot as usize].membership(position) {
+            self.state.publish(member.room, self.slot, message);
+            position += 1;
+        }
+    }
+
+    fn join(&mut self, room: &str) -> bool {
+        !self.is_over() && self.state.join(self.slot, room)
+    }
+
+    fn leave(&mut self, room: &str) {
+        let route = self.state.sessions[self.slot as usize].route;
+        if let Some(room) = self.state.rooms.find(route, room) {
+            self.state.leave(self.slot, room);
+        }
+    }
+
+    fn close(&mut self, close: Close) {
+        self.state.doom(self.slot, CloseReason::Handler(close));
+    }
+
+    fn handle(&self) -> Handle {
+        let route = self.state.sessions[self.slot as usize].route;
+        Handle::new(self.state.hub.clone(), usize::from(route))
+    }
+}
+
+impl Desk<'_> {
+    fn is_over(&self) -> bool {
+        self.state.sessions[self.slot as usize].has(flag::DOOMED | flag::CLOSING)
+    }
+}
+
+impl State {
+    /// Gathers a session's message for a room's members here and elsewhere.
+    fn publish(&mut self, room: u32, slot: u32, message: Message<'_>) {
+        let range = self.gather(room, self.now).push(message, Some(slot));
+        self.forward(room, range, Some(slot));
+        if self.is_congested(room) {
+            self.rooms.get_mut(room).paused.push(slot);
+            self.pause(slot, flag::PAUSED_BY_ROOM);
+        }
+    }
+
+    /// Gathers frames that came through a handle, for members here and elsewhere.
+    pub(crate) fn publish_frame(
+        &mut self,
+        route: u16,
+        name: &str,
+        except: Option<SessionId>,
+        frame: &[u8],
+    ) {
+        let Some(room) = self.rooms.find(route, name) else {
+            if let Some(entry) = self.hub.directory.find(usize::from(route), name) {
+                self.send_away(&entry, frame, None);
+            }
+            return;
+        };
+        let except = except.and_then(|session| self.slot(session));
+        let range = self.gather(room, self.now).push_frames(frame, 1, except);
+        self.forward(room, range, None);
+    }
+
+    /// Gathers what another shard's sessions sent to a room's members here.
+    pub(crate) fn deliver_batch(&mut self, room: u64, bytes: &[u8], frames: u32, read_at: Instant) {
+        // Nobody is left here of those for whom the batch was sent.
+        let Some(room) = self.rooms.find_id(room) else { return };
+        self.gather(room, read_at).push_frames(bytes, frames, None);
+        self.is_congested(room);
+    }
+
+    /// What the room's next flush will write.
+    fn gather(&mut self, room: u32, read_at: Instant) -> &mut Broadcast {
+        let pool = &mut self.rooms.pool;
+        let found = &mut self.rooms.rooms[room as usize];
+        if found.next.is_none() && found.current.is_none() {
+            self.fresh.push_back(room);
+        }
+        found.next.get_or_insert_with(|| pool.take(read_at))
+    }
+
+    /// Copies a range of what was gathered to the batches of the other shards that have members.
+    fn forward(&mut self, room: u32, range: Range<usize>, publisher: Option<u32>) {
+        let found = self.rooms.get(room);
+        let entry = &found.entry;
+        let Some(next) = &found.next else { return };
+        let mut blocked = false;
+        for target in entry.shards.iter().filter(|target| *target != self.shard) {
+            let full =
+                self.outgoing.append(target, entry.id, &next.bytes[range.clone()], 1, self.now);
+            if let Some(slot) = publisher.filter(|_| full) {
+                self.outgoing.pause(target, slot);
+                blocked = true;
+            }
+        }
+        if let Some(slot) = publisher.filter(|_| blocked) {
+            self.pause(slot, flag::PAUSED_BY_HUB);
+        }
+    }
+
+    /// Publishes to a room that has no member on this shard.
+    fn publish_away(&mut self, route: u16, name: &str, slot: u32, message: Message<'_>) {
+        let Some(entry) = self.hub.directory.find(usize::from(route), name) else { return };
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        frame::encode(message, &mut bytes);
+        self.send_away(&entry, &bytes, Some(slot));
+        self.scratch = bytes;
+    }
+
+    fn send_away(&mut self, entry: &Arc<RoomEntry>, frame: &[u8], publisher: Option<u32>) {
+        let own = self.shard;
+        for target in entry.shards.iter().filter(|target| *target != own) {
+            let full = self.outgoing.append(target, entry.id, frame, 1, self.now);
+            if let Some(slot) = publisher.filter(|_| full) {
+                self.outgoing.pause(target, slot);
+                self.pause(slot, flag::PAUSED_BY_HUB);
+            }
+        }
+    }
+
+    /// Whether the room's flush is so far behind that nobody should publish to it, as far as can be helped.
+    fn is_congested(&mut self, room: u32) -> bool {
+        let room = self.rooms.get_mut(room);
+        let gathered = room.next.as_ref().map_or(0, |next| next.bytes.len());
+        let congested = room.current.is_some() && gathered > ROOM_NEXT_BYTES_MAX;
+        if congested && !room.is_congested {
+            room.is_congested = true;
+            self.congested += 1;
+        }
+        congested
+    }
+
+    fn join(&mut self, slot: u32, name: &str) -> bool {
+        let session = &self.sessions[slot as usize];
+        let route = session.route;
+        let known = self.rooms.find(route, name);
+        let count = session.memberships().count();
+        if known.is_some_and(|room| session.memberships().any(|member| member.room == room)) {
+            return true;
+        }
+        if count >= self.bounds.rooms_per_session_max {
+            return false;
+        }
+        let room = known.unwrap_or_else(|| {
+            let entry = self.hub.directory.enter(usize::from(route), name, self.shard);
+            self.rooms.add(route, entry)
+        });
+        let membership = self.rooms.join(room, slot);
+        let session = &mut self.sessions[slot as usize];
+        if session.room.room == NONE {
+            session.room = membership;
+        } else {
+            session.extra().rooms.push(membership);
+            session.set(flag::MANY_ROOMS);
+        }
+        true
+    }
+
+    pub(crate) fn leave(&mut self, slot: u32, room: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let Some(membership) = session.take_membership(room) else { return };
+        if let Some(extra) = &mut session.extra {
+            let before = extra.outbox.bytes();
+            let frames = extra.outbox.purge(|tag| tag == Tag::Droppable(room));
+            self.counters.outbox_bytes -= before - extra.outbox.bytes();
+            self.counters.dropped[Drop::Left as usize] += frames;
+        }
+        if self.rooms.leave(membership, &mut self.sessions) {
+            self.forget_room(room);
+        }
+    }
+
+    pub(crate) fn leave_all(&mut self, slot: u32) {
+        while let Some(member) = self.sessions[slot as usize].membership(0) {
+            self.leave(slot, member.room);
+        }
+    }
+
+    /// Ends a room that nobody here is in any more.
+    pub(crate) fn forget_room(&mut self, room: u32) {
+        let room = self.rooms.remove(room);
+        self.hub.directory.exit(usize::from(room.route), &room.entry, self.shard);
+        if room.is_congested {
+            self.congested -= 1;
+        }
+        for slot in room.paused {
+            self.resume(slot, flag::PAUSED_BY_ROOM);
+        }
+    }
+}

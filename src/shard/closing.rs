@@ -1,0 +1,132 @@
+//! The end of a session: out of its rooms, a Close frame with the right code, and a TCP close that lets the peer read
+//! it (RFC 6455, section 7.1.1).
+//!
+//! The write side is shut down behind the Close and what the peer still sends is read and thrown away until it hangs
+//! up too: closing at once over unread data would make the kernel send a reset, which can overtake the Close.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::protocol::{Close, CloseReason, Context, frame};
+use crate::shard::TICK;
+use crate::shard::actions::Desk;
+use crate::shard::counters::Drop;
+use crate::shard::outbox::{Outbox, Tag};
+use crate::shard::session::flag;
+use crate::shard::state::State;
+
+impl State {
+    /// Ends every session that was doomed, those too that are doomed by the ends of others.
+    pub(crate) fn reap(&mut self) {
+        while let Some((slot, reason)) = self.doomed.pop() {
+            if self.sessions.get(slot as usize).is_some_and(|session| session.has(flag::DOOMED)) {
+                self.end(slot, &reason);
+            }
+        }
+    }
+
+    /// The peer is gone: ends the session if it has not ended yet, and frees it.
+    pub(crate) fn lose(&mut self, slot: u32) {
+        if self.sessions[slot as usize].has(flag::CLOSING) {
+            self.remove(slot);
+        } else {
+            self.doom(slot, CloseReason::Lost);
+        }
+    }
+
+    fn end(&mut self, slot: u32, reason: &CloseReason) {
+        self.tell_handler(slot, reason);
+        self.leave_all(slot);
+        let session = &mut self.sessions[slot as usize];
+        if session.has(flag::PAUSED) {
+            self.counters.paused -= 1;
+        }
+        session.clear(flag::PAUSED | flag::DOOMED | flag::MANY_ROOMS);
+        session.set(flag::CLOSING);
+        let (route, messages, opened) = (session.route, session.messages, session.opened);
+        let patience = match reason.is_orderly() {
+            true => self.bounds.heartbeat_timeout_ticks,
+            false => self.bounds.close_timeout_ticks,
+        };
+        let extra = session.extra();
+        extra.deadline = self.tick + patience;
+        extra.partial = None;
+        extra.unread = Vec::new();
+        self.counters.routes[usize::from(route)].sessions -= 1;
+        self.counters.closed[reason.index()] += 1;
+        let open_secs = (self.tick - opened) as f64 * TICK.as_secs_f64();
+        tracing::debug!(
+            session = %self.id(slot), reason = reason.label(), messages, open_secs, "session closed"
+        );
+        match reason.close() {
+            Some(close) => self.say_goodbye(slot, reason, &close),
+            None => self.remove(slot),
+        }
+    }
+
+    fn tell_handler(&mut self, slot: u32, reason: &CloseReason) {
+        let handler = usize::from(self.sessions[slot as usize].route);
+        let (id, routes) = (self.id(slot), Rc::clone(&self.routes));
+        let mut desk = Desk { state: self, slot };
+        let mut context = Context::new(id, &mut desk);
+        if reason.is_violation() {
+            routes[handler].error(&mut context, reason);
+        }
+        routes[handler].close(&mut context, reason);
+    }
+
+    fn say_goodbye(&mut self, slot: u32, reason: &CloseReason, close: &Close) {
+        let mut bytes = Vec::new();
+        let is_answer_without_code = matches!(reason, CloseReason::Peer(None));
+        frame::encode_close((!is_answer_without_code).then_some(close), &mut bytes);
+        self.counters.control_out += 1;
+        if reason.is_orderly() {
+            self.queue(slot, |outbox| outbox.push_last(&bytes));
+        } else {
+            self.discard(slot);
+            self.queue(slot, |outbox| outbox.push_control(&bytes));
+        }
+        self.mark_ready(slot);
+    }
+
+    /// Lets go of everything queued that was not started.
+    fn discard(&mut self, slot: u32) {
+        let outbox: &mut Outbox = &mut self.sessions[slot as usize].extra().outbox;
+        let before = outbox.bytes();
+        self.counters.dropped[Drop::Closed as usize] += outbox.purge(|tag| tag != Tag::Control);
+        self.counters.outbox_bytes -= before - outbox.bytes();
+    }
+
+    /// The Close is written: nothing more goes out, and the peer's end is awaited.
+    pub(crate) fn shut(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        if session.has(flag::SHUT) {
+            return;
+        }
+        session.set(flag::SHUT);
+        session.extra().deadline = self.tick + self.bounds.close_timeout_ticks;
+        if session.stream.shutdown(std::net::Shutdown::Write).is_err() {
+            self.remove(slot);
+        }
+    }
+
+    /// Gives up on a closing session whose time is over. What the peer did not take is not kept for it.
+    pub(crate) fn abort(&mut self, slot: u32) {
+        let session = &self.sessions[slot as usize];
+        if !session.has(flag::SHUT) {
+            // With no time to linger the kernel frees its buffers at once, with a reset.
+            let _ = SockRef::from(&session.stream).set_linger(Some(Duration::ZERO));
+        }
+        self.remove(slot);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let session = self.sessions.remove(slot as usize);
+        if let Some(extra) = &session.extra {
+            self.counters.outbox_bytes -= extra.outbox.bytes();
+        }
+        self.connections.release();
+    }
+}

@@ -1,0 +1,277 @@
+//! The flush: what the turn gathered goes out, one write a member however many frames there are.
+//!
+//! A flush is resumable. After a budget of writes the turn looks at its other work and goes on later; rooms that
+//! have just got something and rooms whose flush has begun take turns, so that a large one does not hold up a small
+//! one. What arrives for a room under flush gathers for its next one.
+
+use std::io::IoSlice;
+use std::ops::Range;
+
+use crate::protocol::CloseReason;
+use crate::shard::broadcast::Broadcast;
+use crate::shard::outbox::SLICES_MAX;
+use crate::shard::session::{NONE, Session, flag};
+use crate::shard::state::State;
+
+/// Members served before the turn looks at its other work: about a millisecond of kernel time.
+const SERVED_MAX: usize = 256;
+
+impl State {
+    /// One step of every flush there is: fresh rooms first, then those begun, then the sessions with output of
+    /// their own, with a budget of writes for each of the three.
+    pub(crate) fn flush_step(&mut self) {
+        let mut budget = SERVED_MAX;
+        for _ in 0..self.fresh.len() {
+            if budget == 0 {
+                break;
+            }
+            let Some(room) = self.fresh.pop_front() else { break };
+            if self.begin_flush(room) {
+                self.serve(room, &mut budget);
+            }
+        }
+        let mut budget = SERVED_MAX;
+        for _ in 0..self.begun.len() {
+            if budget == 0 {
+                break;
+            }
+            let Some(room) = self.begun.pop_front() else { break };
+            if self.rooms.is_flushing(room) {
+                self.serve(room, &mut budget);
+            }
+        }
+        self.flush_touched();
+    }
+
+    /// Whether another step has something to do.
+    pub(crate) fn has_to_flush(&self) -> bool {
+        !self.fresh.is_empty() || !self.begun.is_empty() || !self.touched.is_empty()
+    }
+
+    fn flush_touched(&mut self) {
+        for _ in 0..self.touched.len().min(SERVED_MAX) {
+            let Some(slot) = self.touched.pop_front() else { break };
+            if let Some(session) = self.sessions.get_mut(slot as usize) {
+                session.clear(flag::TOUCHED);
+                self.flush_outbox(slot);
+            }
+        }
+    }
+
+    /// Ends the gathering for a room and makes it the one to be written; false if there is nothing.
+    fn begin_flush(&mut self, room: u32) -> bool {
+        let Some(found) = self.rooms.rooms.get_mut(room as usize) else { return false };
+        if found.current.is_some() {
+            return false;
+        }
+        let Some(mut broadcast) = found.next.take() else { return false };
+        self.flush = self.flush.wrapping_add(1) & !(1 << 31);
+        let sessions = &self.sessions;
+        broadcast.begin(self.flush, found.members.len(), |slot| {
+            let session = sessions.get(slot as usize)?;
+            session.memberships().find(|member| member.room == room).map(|member| member.position)
+        });
+        found.current = Some(broadcast);
+        self.congested -= usize::from(std::mem::take(&mut found.is_congested));
+        for slot in std::mem::take(&mut found.paused) {
+            self.resume(slot, flag::PAUSED_BY_ROOM);
+        }
+        true
+    }
+
+    /// Serves the room's members as far as the budget goes.
+    fn serve(&mut self, room: u32, budget: &mut usize) {
+        let Some(mut broadcast) = self.rooms.get_mut(room).current.take() else { return };
+        let until = broadcast.end.min(broadcast.cursor + *budget);
+        *budget -= until - broadcast.cursor;
+        for position in broadcast.cursor..until {
+            let slot = self.rooms.get(room).members[position];
+            if slot == NONE {
+                continue;
+            }
+            let exclusions = broadcast.next_exclusions(position as u32);
+            let session = &mut self.sessions[slot as usize];
+            if session.has(flag::NOT_PLAIN) {
+                self.serve_with_care(slot, room, &broadcast, exclusions);
+            } else if exclusions.is_empty() {
+                self.serve_plain(slot, room, &broadcast);
+            } else {
+                self.serve_around(slot, room, &broadcast, exclusions);
+            }
+        }
+        broadcast.cursor = until;
+        if until < broadcast.end {
+            self.rooms.get_mut(room).current = Some(broadcast);
+            self.begun.push_back(room);
+        } else {
+            self.end_flush(room, broadcast);
+        }
+    }
+
+    /// The common case: the whole broadcast, straight out of its buffer.
+    #[inline]
+    fn serve_plain(&mut self, slot: u32, room: u32, broadcast: &Broadcast) {
+        let session = &mut self.sessions[slot as usize];
+        let bytes = &broadcast.bytes[..];
+        self.counters.writes += 1;
+        self.counters.deliveries += u64::from(broadcast.frames);
+        match Self::write_once(&mut session.stream, bytes) {
+            Ok(written) => {
+                session.written = session.written.wrapping_add(written as u32);
+                self.counters.bytes_out += written as u64;
+                if written < bytes.len() {
+                    session.set(flag::BLOCKED);
+                    self.queue_rest(slot, room, broadcast, written);
+                }
+            }
+            Err(_) => self.doom(slot, CloseReason::Lost),
+        }
+    }
+
+    /// A member with frames that it must not get, its own for one: the pieces around them in one `writev`.
+    #[inline(never)]
+    fn serve_around(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (mut count, mut bytes) = (0, 0);
+        for piece in broadcast.pieces(exclusions.clone()) {
+            let Some(slice) = slices.get_mut(count) else {
+                self.serve_with_care(slot, room, broadcast, exclusions);
+                return;
+            };
+            bytes += piece.len();
+            *slice = IoSlice::new(&broadcast.bytes[piece]);
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        let session = &mut self.sessions[slot as usize];
+        self.counters.writes += 1;
+        match Self::write_slices(&mut session.stream, &slices[..count]) {
+            Ok(written) => {
+                session.written = session.written.wrapping_add(written as u32);
+                self.counters.bytes_out += written as u64;
+                self.counters.deliveries += broadcast.frames_for(exclusions.clone());
+                if written < bytes {
+                    session.set(flag::BLOCKED);
+                    self.queue_pieces(slot, room, broadcast, exclusions, written);
+                }
+            }
+            Err(_) => self.doom(slot, CloseReason::Lost),
+        }
+    }
+
+    #[cold]
+    fn queue_rest(&mut self, slot: u32, room: u32, broadcast: &Broadcast, written: usize) {
+        self.queue_shared(slot, &broadcast.bytes, written..broadcast.bytes.len(), 0, room);
+    }
+
+    /// A member with output of its own, with frames that it must not get, in several rooms, or that reads slowly:
+    /// everything there is for it goes through its outbox, and from there out in one write.
+    #[inline(never)]
+    fn serve_with_care(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) {
+        let session = &mut self.sessions[slot as usize];
+        if session.has(flag::CLOSING) {
+            return;
+        }
+        if session.has(flag::MANY_ROOMS) {
+            if session.is_served(room, broadcast.flush) {
+                return;
+            }
+            self.queue_broadcast(slot, room, broadcast, exclusions);
+            self.queue_other_rooms(slot, room);
+        } else {
+            self.queue_broadcast(slot, room, broadcast, exclusions);
+        }
+        self.flush_outbox(slot);
+    }
+
+    fn queue_broadcast(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) {
+        self.counters.deliveries += broadcast.frames_for(exclusions.clone());
+        self.queue_pieces(slot, room, broadcast, exclusions, 0);
+    }
+
+    /// Queues the pieces of a broadcast for a member, but for what was written of them already.
+    fn queue_pieces(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+        mut written: usize,
+    ) {
+        for piece in broadcast.pieces(exclusions) {
+            let taken = written.min(piece.len());
+            written -= taken;
+            self.queue_shared(
+                slot,
+                &broadcast.bytes,
+                piece.start + taken..piece.end,
+                piece.start,
+                room,
+            );
+        }
+    }
+
+    /// Queues what the session's other rooms have for it, so that one write takes it all.
+    fn queue_other_rooms(&mut self, slot: u32, but: u32) {
+        let mut index = 0;
+        while let Some(member) = self.sessions[slot as usize].membership(index) {
+            index += 1;
+            if member.room == but {
+                continue;
+            }
+            if self.begin_flush(member.room) {
+                self.begun.push_back(member.room);
+            }
+            let Some(broadcast) = self.rooms.get_mut(member.room).current.take() else { continue };
+            let is_ahead = (broadcast.cursor..broadcast.end).contains(&(member.position as usize));
+            if is_ahead && member.served != broadcast.flush {
+                let exclusions = broadcast.find_exclusions(member.position);
+                self.queue_broadcast(slot, member.room, &broadcast, exclusions);
+                self.sessions[slot as usize].mark_served(member.room, broadcast.flush);
+            }
+            self.rooms.get_mut(member.room).current = Some(broadcast);
+        }
+    }
+
+    fn end_flush(&mut self, room: u32, broadcast: Box<Broadcast>) {
+        self.counters.fanout.record(broadcast.read_at.elapsed());
+        self.rooms.pool.put(broadcast);
+        if self.rooms.settle(room, &mut self.sessions) {
+            self.forget_room(room);
+        } else if self.rooms.get(room).next.is_some() {
+            self.fresh.push_back(room);
+        }
+    }
+}
+
+impl Session {
+    fn is_served(&self, room: u32, flush: u32) -> bool {
+        self.memberships().any(|member| member.room == room && member.served == flush)
+    }
+
+    fn mark_served(&mut self, room: u32, flush: u32) {
+        if let Some(member) = self.memberships_mut().find(|member| member.room == room) {
+            member.served = flush;
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What comes in through the mailbox: connections to adopt, other shards' batches, requests of handles, the stop.
+
+use std::rc::Rc;
+
+use mio::Interest;
+use mio::net::TcpStream;
+
+use crate::hub::mailbox::{Control, Request};
+use crate::protocol::{CloseReason, Context};
+use crate::shard::actions::Desk;
+use crate::shard::session::{Membership, Session, flag};
+use crate::shard::state::State;
+use crate::shard::{Adopt, Shard, token};
+
+/// How much of each queue one turn takes.
+const CONTROL_PER_TURN: usize = 128;
+const BATCHES_PER_TURN: usize = 64;
+const REQUESTS_PER_TURN: usize = 256;
+
+impl Shard {
+    /// Takes what there is, within the turn's bounds.
+    pub(super) fn take_mail(&mut self) {
+        self.take_control();
+        self.take_batches();
+        self.take_requests();
+    }
+
+    /// Whether there is mail that the next turn would take.
+    pub(super) fn has_mail(&self) -> bool {
+        !self.mailbox.control.is_empty()
+            || (self.takes_batches() && !self.mailbox.batches.is_empty())
+            || (self.takes_requests() && !self.mailbox.requests.is_empty())
+    }
+
+    /// While a room is behind with its flush, batches wait in the mailbox; when that is full their senders wait, and
+    /// at last the peers that publish.
+    fn takes_batches(&self) -> bool {
+        self.state.congested == 0
+    }
+
+    /// While another shard takes nothing, what would have to be handed on to it is not accepted.
+    fn takes_requests(&self) -> bool {
+        !self.state.outgoing.is_blocked() && self.state.congested == 0
+    }
+
+    fn take_control(&mut self) {
+        for _ in 0..CONTROL_PER_TURN {
+            match self.mailbox.control.try_recv() {
+                Ok(Control::Adopt(adopt)) => self.adopt(*adopt),
+                Ok(Control::Stop) => self.begin_stop(),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn take_batches(&mut self) {
+        let mut taken = 0;
+        while taken < BATCHES_PER_TURN && self.takes_batches() {
+            let Ok(batch) = self.mailbox.batches.try_recv() else { break };
+            taken += 1;
+            self.state.counters.batches_in += 1;
+            let hop = self.state.now.saturating_duration_since(batch.sent_at);
+            self.state.counters.hop.record(hop);
+            let mut start = 0;
+            for part in &batch.parts {
+                let bytes = &batch.bytes[start..part.end];
+                self.state.deliver_batch(part.room, bytes, part.frames, batch.read_at);
+                start = part.end;
+            }
+        }
+        if taken > 0 {
+            for shard in self.mailbox.take_waiting() {
+                self.state.hub.ports[shard].wake();
+            }
+        }
+    }
+
+    fn take_requests(&mut self) {
+        for _ in 0..REQUESTS_PER_TURN {
+            if !self.takes_requests() {
+                break;
+            }
+            let Ok(request) = self.mailbox.requests.try_recv() else { break };
+            match request {
+                Request::Send { session, frame } => {
+                    if let Some(slot) = self.state.slot(session) {
+                        self.state.counters.deliveries += 1;
+                        self.state.queue(slot, |outbox| outbox.push_private(&frame));
+                    }
+                }
+                Request::Publish { route, room, except, frame } => {
+                    self.state.publish_frame(route as u16, &room, except, &frame);
+                }
+                Request::Close { session, close } => {
+                    if let Some(slot) = self.state.slot(session) {
+                        self.state.doom(slot, CloseReason::Handler(close));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a session of an upgraded connection.
+    fn adopt(&mut self, adopt: Adopt) {
+        let Adopt { stream, response, leftover, route, request } = adopt;
+        let mut stream = TcpStream::from_std(stream);
+        let entry = self.state.sessions.vacant_entry();
+        let slot = entry.key() as u32;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut stream, token(slot), interest) {
+            tracing::warn!(%error, "a connection could not be watched and is dropped");
+            self.state.connections.release();
+            return;
+        }
+        let tick = self.state.tick;
+        self.state.generation = self.state.generation.wrapping_add(1);
+        entry.insert(Session {
+            stream,
+            generation: self.state.generation,
+            room: Membership::NOWHERE,
+            opened: tick,
+            heard: tick,
+            written: 0,
+            acknowledged: 0,
+            messages: 0,
+            flags: 0,
+            route: route as u16,
+            extra: None,
+        });
+        let counters = &mut self.state.counters.routes[route];
+        counters.sessions += 1;
+        counters.opened += 1;
+        self.open(slot, route, &request);
+        self.answer(slot, &response);
+        if !leftover.is_empty() {
+            self.state.sessions[slot as usize].extra().unread = leftover.to_vec();
+            self.state.mark_ready(slot);
+        }
+        if self.stopping.is_some() {
+            self.state.doom(slot, CloseReason::Shutdown);
+        }
+    }
+
+    fn open(&mut self, slot: u32, route: usize, request: &crate::protocol::Request) {
+        let (id, routes) = (self.state.id(slot), Rc::clone(&self.state.routes));
+        tracing::debug!(session = %id, peer = %request.address, path = request.uri.path(), "session opened");
+        let mut desk = Desk { state: &mut self.state, slot };
+        routes[route].open(&mut Context::new(id, &mut desk), request);
+    }
+
+    /// Writes the handshake's answer, ahead of anything that the session was sent already and only now that it is in
+    /// its rooms: whoever has seen it misses nothing.
+    fn answer(&mut self, slot: u32, response: &[u8]) {
+        self.state.counters.writes += 1;
+        let session = &mut self.state.sessions[slot as usize];
+        match State::write_once(&mut session.stream, response) {
+            // An empty socket buffer takes a few hundred bytes, or the connection is gone.
+            Ok(written) if written == response.len() => {
+                self.state.counters.bytes_out += written as u64;
+            }
+            _ => {
+                session.clear(flag::BLOCKED);
+                self.state.doom(slot, CloseReason::Lost);
+            }
+        }
+    }
+}

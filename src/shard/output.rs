@@ -1,0 +1,163 @@
+//! What goes out to one session: queueing within its bound, writing, and what a write can come to.
+
+use std::io::{self, IoSlice, Write};
+use std::ops::Range;
+use std::rc::Rc;
+
+use mio::net::TcpStream;
+
+use crate::protocol::{CloseReason, Message, frame};
+use crate::shard::outbox::{Outbox, Tag};
+use crate::shard::session::flag;
+use crate::shard::state::State;
+
+/// A session is not read while this much is queued for it alone: who asks for answers must read them.
+const PRIVATE_BYTES_PAUSE: usize = 64 * 1024;
+
+/// Scratch memory above this size is given back.
+const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
+
+impl State {
+    /// Queues a message for the session alone.
+    pub(crate) fn send(&mut self, slot: u32, message: Message<'_>) {
+        self.counters.deliveries += 1;
+        self.with_frame(slot, |frame| frame::encode(message, frame), Outbox::push_private);
+    }
+
+    /// Queues the answer to a ping, ahead of messages.
+    pub(crate) fn pong(&mut self, slot: u32, payload: &[u8]) {
+        self.counters.control_out += 1;
+        self.with_frame(slot, |frame| frame::encode_pong(payload, frame), Outbox::push_control);
+    }
+
+    /// Queues a ping, ahead of messages.
+    pub(crate) fn ping(&mut self, slot: u32) {
+        self.counters.control_out += 1;
+        self.with_frame(slot, |frame| frame::encode_ping(&[], frame), Outbox::push_control);
+    }
+
+    fn with_frame(
+        &mut self,
+        slot: u32,
+        encode: impl FnOnce(&mut Vec<u8>),
+        push: impl FnOnce(&mut Outbox, &[u8]),
+    ) {
+        let mut frame = std::mem::take(&mut self.scratch);
+        frame.clear();
+        encode(&mut frame);
+        self.queue(slot, |outbox| push(outbox, &frame));
+        if frame.capacity() <= SCRATCH_BYTES_MAX {
+            self.scratch = frame;
+        }
+    }
+
+    /// Queues a range of a room's broadcast, `frame` being where its first frame begins.
+    pub(crate) fn queue_shared(
+        &mut self,
+        slot: u32,
+        bytes: &Rc<Vec<u8>>,
+        range: Range<usize>,
+        frame: usize,
+        room: u32,
+    ) {
+        self.queue(slot, |outbox| outbox.push_shared(bytes, range, frame, Tag::Droppable(room)));
+    }
+
+    /// Queues something, has it flushed, and holds the session to its bounds.
+    pub(crate) fn queue(&mut self, slot: u32, push: impl FnOnce(&mut Outbox)) {
+        let session = &mut self.sessions[slot as usize];
+        let outbox = &mut session.extra().outbox;
+        let before = outbox.bytes();
+        push(outbox);
+        let (after, private) = (outbox.bytes(), outbox.private_bytes());
+        session.set(flag::QUEUED);
+        let blocked = session.has(flag::BLOCKED);
+        self.counters.outbox_bytes += after - before;
+        if !blocked {
+            self.mark_touched(slot);
+        }
+        // One message is always taken, however large; so are a turn's, whose number is bounded by what a turn reads.
+        if before > 0 && after > self.bounds.outbox_bytes_max {
+            self.doom(slot, CloseReason::SlowReader);
+        }
+        if private > PRIVATE_BYTES_PAUSE {
+            self.pause(slot, flag::PAUSED_BY_OUTBOX);
+        }
+    }
+
+    /// Writes what is queued, as far as the kernel takes it.
+    pub(crate) fn flush_outbox(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if session.has(flag::BLOCKED) {
+            return;
+        }
+        while let Some(extra) = session.extra.as_mut().filter(|extra| !extra.outbox.is_empty()) {
+            self.counters.writes += 1;
+            match extra.outbox.write(&mut session.stream) {
+                Ok(written) => {
+                    self.counters.outbox_bytes -= written.bytes;
+                    self.counters.bytes_out += written.bytes as u64;
+                    session.written = session.written.wrapping_add(written.bytes as u32);
+                    if written.is_short {
+                        session.set(flag::BLOCKED);
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    session.set(flag::BLOCKED);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.lose(slot);
+                    return;
+                }
+            }
+        }
+        self.after_flush(slot);
+    }
+
+    fn after_flush(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let (bytes, private) = session
+            .extra
+            .as_ref()
+            .map_or((0, 0), |extra| (extra.outbox.bytes(), extra.outbox.private_bytes()));
+        if bytes == 0 {
+            session.clear(flag::QUEUED);
+            if session.has(flag::CLOSING) {
+                self.shut(slot);
+                return;
+            }
+            session.release();
+        }
+        if private <= PRIVATE_BYTES_PAUSE / 2 {
+            self.resume(slot, flag::PAUSED_BY_OUTBOX);
+        }
+    }
+
+    /// One write past the outbox, the kernel's "full" being no error: how much it took.
+    #[inline]
+    pub(crate) fn write_once(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        taken(|| stream.write(bytes))
+    }
+
+    /// The same for several pieces.
+    pub(crate) fn write_slices(
+        stream: &mut TcpStream,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
+        taken(|| stream.write_vectored(slices))
+    }
+}
+
+#[inline]
+fn taken(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! From a readable socket to the handler: one `recv` a session and turn, decoded in place.
+
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use crate::protocol::frame::{Event, Partial, decode};
+use crate::protocol::{CloseReason, Context};
+use crate::shard::actions::Desk;
+use crate::shard::session::flag;
+use crate::shard::state::State;
+
+impl State {
+    /// Reads once from a session and acts on what came. Gives the bytes it worked on, for the turn's budget.
+    pub(crate) fn read(&mut self, slot: u32, buffer: &mut [u8]) -> usize {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return 0 };
+        session.clear(flag::READY);
+        if session.has(flag::PAUSED) && !session.has(flag::CLOSING) {
+            return 0;
+        }
+        let carried = session.take_unread(buffer);
+        if carried > 0 {
+            self.decode(slot, &mut buffer[..carried], true);
+            return carried;
+        }
+        self.counters.reads += 1;
+        match session.stream.read(buffer) {
+            Ok(0) => {
+                self.lose(slot);
+                0
+            }
+            Ok(bytes) => {
+                self.counters.bytes_in += bytes as u64;
+                session.heard = self.tick;
+                session.clear(flag::PINGED);
+                // A short read means drained, unless the end of the stream is still to be read.
+                let more = bytes == buffer.len() || session.has(flag::HUNG_UP);
+                if session.has(flag::CLOSING) {
+                    self.read_on(slot, more);
+                } else {
+                    self.decode(slot, &mut buffer[..bytes], more);
+                }
+                bytes
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.mark_ready(slot);
+                0
+            }
+            Err(_) => {
+                self.lose(slot);
+                0
+            }
+        }
+    }
+
+    fn read_on(&mut self, slot: u32, more: bool) {
+        if more {
+            self.mark_ready(slot);
+        }
+    }
+
+    /// Decodes and handles `input`, up to its end or to where the session is paused or over.
+    fn decode(&mut self, slot: u32, input: &mut [u8], more: bool) {
+        let session = &mut self.sessions[slot as usize];
+        let mut partial = session.extra.as_mut().and_then(|extra| extra.partial.take());
+        let mut at = 0;
+        let message_bytes_max = self.bounds.message_bytes_max;
+        loop {
+            match decode(&mut partial, &mut input[at..], message_bytes_max) {
+                Ok(decoded) => {
+                    at += decoded.consumed;
+                    let Some(event) = decoded.event else { break };
+                    self.handle_event(slot, event);
+                }
+                Err(violation) => self.doom(slot, violation.into()),
+            }
+            if self.sessions[slot as usize].has(flag::PAUSED | flag::DOOMED) {
+                break;
+            }
+        }
+        self.keep(slot, partial, &input[at..]);
+        let session = &mut self.sessions[slot as usize];
+        if !session.has(flag::PAUSED | flag::DOOMED) {
+            session.release();
+            self.read_on(slot, more);
+        }
+    }
+
+    /// Keeps what an interrupted or incomplete input leaves for the next turn.
+    fn keep(&mut self, slot: u32, partial: Option<Box<Partial>>, unread: &[u8]) {
+        let tick = self.tick;
+        let session = &mut self.sessions[slot as usize];
+        if let Some(mut partial) = partial.filter(|partial| partial.is_message_started()) {
+            partial.started_tick.get_or_insert(tick);
+            session.extra().partial = Some(partial);
+        }
+        if !unread.is_empty() && !session.has(flag::DOOMED) {
+            let kept = &mut session.extra().unread;
+            kept.splice(..0, unread.iter().copied());
+        }
+    }
+
+    fn handle_event(&mut self, slot: u32, event: Event<'_>) {
+        match event {
+            Event::Message(message) => {
+                self.counters.messages_in += 1;
+                let session = &mut self.sessions[slot as usize];
+                session.messages = session.messages.wrapping_add(1);
+                let route = usize::from(session.route);
+                let (id, routes) = (self.id(slot), Rc::clone(&self.routes));
+                let mut desk = Desk { state: self, slot };
+                routes[route].message(&mut Context::new(id, &mut desk), message);
+            }
+            Event::Ping(payload) => {
+                self.counters.control_in += 1;
+                self.pong(slot, payload);
+            }
+            Event::Pong(_) => self.counters.control_in += 1,
+            Event::Close(close) => {
+                self.counters.control_in += 1;
+                self.doom(slot, CloseReason::Peer(close));
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One WebSocket connection as its shard keeps it: a few dozen bytes, and one box for whatever only some need.
+
+use mio::net::TcpStream;
+
+use crate::protocol::frame::Partial;
+use crate::shard::outbox::Outbox;
+
+/// No position: in no room, or never served.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// The states of a session that steer what a turn does with it.
+pub(crate) mod flag {
+    /// In the shard's list of sessions to be read.
+    pub(crate) const READY: u16 = 1;
+    /// In the shard's list of sessions with output of their own to flush.
+    pub(crate) const TOUCHED: u16 = 1 << 1;
+    /// The kernel takes no more until it says so.
+    pub(crate) const BLOCKED: u16 = 1 << 2;
+    /// The outbox holds something.
+    pub(crate) const QUEUED: u16 = 1 << 3;
+    /// A member of more than one room.
+    pub(crate) const MANY_ROOMS: u16 = 1 << 4;
+    /// Waits for another shard to take what this session published.
+    pub(crate) const PAUSED_BY_HUB: u16 = 1 << 5;
+    /// Waits for a room of this shard that is behind with its flush.
+    pub(crate) const PAUSED_BY_ROOM: u16 = 1 << 6;
+    /// Waits for its own peer to read what is queued for it.
+    pub(crate) const PAUSED_BY_OUTBOX: u16 = 1 << 7;
+    /// Over: out of its rooms, its Close frame on the way; only waits for the peer to hang up.
+    pub(crate) const CLOSING: u16 = 1 << 8;
+    /// The write side is shut down.
+    pub(crate) const SHUT: u16 = 1 << 9;
+    /// The peer's end of the stream was seen coming; a short read does not mean drained.
+    pub(crate) const HUNG_UP: u16 = 1 << 10;
+    /// A ping went out since anything was heard.
+    pub(crate) const PINGED: u16 = 1 << 11;
+    /// To be ended as soon as nothing is in the middle of something.
+    pub(crate) const DOOMED: u16 = 1 << 12;
+
+    /// Whatever keeps a session from being read.
+    pub(crate) const PAUSED: u16 = PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_OUTBOX;
+    /// Whatever keeps a broadcast from going straight out of the room's buffer.
+    pub(crate) const NOT_PLAIN: u16 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING;
+}
+
+/// A session's place among a room's members.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Membership {
+    /// The room's position in the shard's slab.
+    pub(crate) room: u32,
+    /// The session's position in the room's members.
+    pub(crate) position: u32,
+    /// The last flush of the room that this session got its part of out of turn.
+    pub(crate) served: u32,
+}
+
+impl Membership {
+    pub(crate) const NOWHERE: Self = Self { room: NONE, position: NONE, served: NONE };
+}
+
+/// What every session has.
+pub(crate) struct Session {
+    pub(crate) stream: TcpStream,
+    /// Tells this session from earlier ones in the same slot.
+    pub(crate) generation: u32,
+    /// The room it joined first; further ones are in [`Extra::rooms`].
+    pub(crate) room: Membership,
+    /// Ticks of the shard at which it opened, and at which the peer was last heard.
+    pub(crate) opened: u32,
+    pub(crate) heard: u32,
+    /// Bytes the kernel took so far, wrapping, and how many of them the peer had acknowledged at the last ping.
+    pub(crate) written: u32,
+    pub(crate) acknowledged: u32,
+    /// Messages received, wrapping: for the log line at its end.
+    pub(crate) messages: u32,
+    pub(crate) flags: u16,
+    /// Index into the server's routes.
+    pub(crate) route: u16,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What a session has only while it needs it.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) outbox: Outbox,
+    /// Rooms beyond the first.
+    pub(crate) rooms: Vec<Membership>,
+    /// A frame or message of which a part has come.
+    pub(crate) partial: Option<Box<Partial>>,
+    /// Bytes received but not decoded, because the session was paused in the middle of them.
+    pub(crate) unread: Vec<u8>,
+    /// The tick after which a closing session is not waited for any more.
+    pub(crate) deadline: u32,
+}
+
+impl Extra {
+    fn is_needed(&self, flags: u16) -> bool {
+        !self.outbox.is_empty()
+            || !self.rooms.is_empty()
+            || self.partial.is_some()
+            || !self.unread.is_empty()
+            || flags & flag::CLOSING != 0
+    }
+}
+
+impl Session {
+    pub(crate) fn has(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    pub(crate) fn set(&mut self, flags: u16) {
+        self.flags |= flags;
+    }
+
+    pub(crate) fn clear(&mut self, flags: u16) {
+        self.flags &= !flags;
+    }
+
+    /// The box, made if there is none.
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Frees the box if nothing in it is needed: an idle session holds no buffer.
+    pub(crate) fn release(&mut self) {
+        if self.extra.as_ref().is_some_and(|extra| !extra.is_needed(self.flags)) {
+            self.extra = None;
+        }
+    }
+
+    /// Its memberships, the first one first.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = &Membership> {
+        let first = (self.room.room != NONE).then_some(&self.room);
+        first.into_iter().chain(self.extra.iter().flat_map(|extra| &extra.rooms))
+    }
+
+    /// The membership at `position` among them.
+    pub(crate) fn membership(&self, position: usize) -> Option<Membership> {
+        self.memberships().nth(position).copied()
+    }
+
+    /// Moves bytes that were received but not decoded to the start of `buffer`, as many as fit; how many.
+    pub(crate) fn take_unread(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(extra) = &mut self.extra else { return 0 };
+        let bytes = extra.unread.len().min(buffer.len());
+        buffer[..bytes].copy_from_slice(&extra.unread[..bytes]);
+        extra.unread.drain(..bytes);
+        if extra.unread.is_empty() {
+            extra.unread = Vec::new();
+        }
+        bytes
+    }
+
+    /// Ends one membership, if there is one; the others stay.
+    pub(crate) fn take_membership(&mut self, room: u32) -> Option<Membership> {
+        let rooms = self.extra.as_mut().map(|extra| &mut extra.rooms);
+        if self.room.room == room {
+            let next = rooms.and_then(Vec::pop).unwrap_or(Membership::NOWHERE);
+            return Some(std::mem::replace(&mut self.room, next)).inspect(|_| self.mark_rooms());
+        }
+        let rooms = rooms?;
+        let found = rooms.iter().position(|membership| membership.room == room)?;
+        let membership = rooms.swap_remove(found);
+        self.mark_rooms();
+        Some(membership)
+    }
+
+    fn mark_rooms(&mut self) {
+        if self.extra.as_ref().is_none_or(|extra| extra.rooms.is_empty()) {
+            self.clear(flag::MANY_ROOMS);
+        }
+    }
+
+    /// Its memberships, to change them.
+    pub(crate) fn memberships_mut(&mut self) -> impl Iterator<Item = &mut Membership> {
+        let first = (self.room.room != NONE).then_some(&mut self.room);
+        first.into_iter().chain(self.extra.iter_mut().flat_map(|extra| &mut extra.rooms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(size_of::<Session>() <= 64, "{} bytes", size_of::<Session>());
+    }
+}

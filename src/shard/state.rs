@@ -1,0 +1,203 @@
+//! What a shard owns and every part of its turn works on.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Event;
+use slab::Slab;
+
+use crate::http::Connections;
+use crate::hub::Hub;
+use crate::hub::outgoing::Outgoing;
+use crate::protocol::{CloseReason, Handler, SessionId};
+use crate::shard::counters::{Counters, RouteCounters};
+use crate::shard::members::Rooms;
+use crate::shard::session::{Session, flag};
+
+/// The slab of sessions is given back when it holds this many slots more than it needs.
+const SPARE_SESSIONS_MAX: usize = 4096;
+
+/// The bounds that a shard enforces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) message_bytes_max: usize,
+    pub(crate) outbox_bytes_max: usize,
+    pub(crate) rooms_per_session_max: usize,
+    pub(crate) message_timeout_ticks: u32,
+    pub(crate) heartbeat_ticks: u32,
+    pub(crate) heartbeat_timeout_ticks: u32,
+    pub(crate) close_timeout_ticks: u32,
+}
+
+/// Sessions, rooms, and what is to be done about them in this turn.
+pub(crate) struct State {
+    /// The shard's number.
+    pub(crate) shard: usize,
+    pub(crate) hub: Arc<Hub>,
+    /// This shard's own copy, so that a message touches no reference count that others touch.
+    pub(crate) routes: Rc<[Arc<dyn Handler>]>,
+    pub(crate) bounds: Bounds,
+    pub(crate) sessions: Slab<Session>,
+    pub(crate) rooms: Rooms,
+    pub(crate) outgoing: Outgoing,
+    /// Sessions that may have something to read.
+    pub(crate) ready: VecDeque<u32>,
+    /// Sessions with output of their own.
+    pub(crate) touched: VecDeque<u32>,
+    /// Rooms that got their first frame since their last flush, and rooms whose flush is to go on.
+    pub(crate) fresh: VecDeque<u32>,
+    pub(crate) begun: VecDeque<u32>,
+    /// Rooms that take no more until their flush has ended.
+    pub(crate) congested: usize,
+    /// Sessions to be ended at the next safe point, and why.
+    pub(crate) doomed: Vec<(u32, CloseReason)>,
+    pub(crate) counters: Counters,
+    /// Connections of the whole node, for its bound on them.
+    pub(crate) connections: Arc<Connections>,
+    /// When this turn began; the one clock reading that it works by.
+    pub(crate) now: Instant,
+    /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
+    pub(crate) tick: u32,
+    /// Parts of the slab that were looked at for what time does to sessions.
+    pub(crate) swept: usize,
+    pub(crate) generation: u32,
+    pub(crate) flush: u32,
+    /// Nobody is told of the leaving of others any more.
+    pub(crate) is_stopping: bool,
+    /// Where a frame is put together before it is copied to where it belongs.
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// What a shard is made from, apart from its sockets.
+pub(crate) struct Parts {
+    pub(crate) shard: usize,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) routes: Rc<[Arc<dyn Handler>]>,
+    pub(crate) bounds: Bounds,
+    pub(crate) connections: Arc<Connections>,
+}
+
+impl State {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { shard, hub, routes, bounds, connections } = parts;
+        let counters = Counters {
+            routes: routes.iter().map(|_| RouteCounters::default()).collect(),
+            ..Counters::default()
+        };
+        Self {
+            shard,
+            outgoing: Outgoing::new(shard, hub.ports.clone()),
+            rooms: Rooms::new(routes.len()),
+            hub,
+            routes,
+            bounds,
+            sessions: Slab::new(),
+            ready: VecDeque::new(),
+            touched: VecDeque::new(),
+            fresh: VecDeque::new(),
+            begun: VecDeque::new(),
+            congested: 0,
+            doomed: Vec::new(),
+            counters,
+            connections,
+            now: Instant::now(),
+            tick: 0,
+            swept: 0,
+            generation: 0,
+            flush: 0,
+            is_stopping: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The id of the session in `slot`.
+    pub(crate) fn id(&self, slot: u32) -> SessionId {
+        let shard = u8::try_from(self.shard).unwrap_or(u8::MAX);
+        SessionId::new(shard, slot, self.sessions[slot as usize].generation)
+    }
+
+    /// The slot of a session that is still open.
+    pub(crate) fn slot(&self, id: SessionId) -> Option<u32> {
+        let slot = id.slot();
+        let session = self.sessions.get(slot)?;
+        let slot = u32::try_from(slot).ok()?;
+        (self.id(slot) == id && !session.has(flag::CLOSING)).then_some(slot)
+    }
+
+    /// Has the session read in this turn or the next one.
+    pub(crate) fn mark_ready(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if !session.has(flag::READY) {
+            session.set(flag::READY);
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// Has the session's own output flushed at the end of this turn.
+    pub(crate) fn mark_touched(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        if !session.has(flag::TOUCHED) {
+            session.set(flag::TOUCHED);
+            self.touched.push_back(slot);
+        }
+    }
+
+    /// Stops reading the session for one of the reasons in [`flag::PAUSED`].
+    pub(crate) fn pause(&mut self, slot: u32, why: u16) {
+        let session = &mut self.sessions[slot as usize];
+        if !session.has(flag::PAUSED) {
+            self.counters.paused += 1;
+            self.counters.pauses += 1;
+        }
+        session.set(why);
+    }
+
+    /// Reads the session again, unless there is another reason not to.
+    pub(crate) fn resume(&mut self, slot: u32, why: u16) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if !session.has(why) {
+            return;
+        }
+        session.clear(why);
+        if !session.has(flag::PAUSED) {
+            self.counters.paused -= 1;
+            self.mark_ready(slot);
+        }
+    }
+
+    /// Ends the session as soon as nothing is in the middle of something; the first reason counts.
+    pub(crate) fn doom(&mut self, slot: u32, reason: CloseReason) {
+        let session = &mut self.sessions[slot as usize];
+        if !session.has(flag::DOOMED | flag::CLOSING) {
+            session.set(flag::DOOMED);
+            self.doomed.push((slot, reason));
+        }
+    }
+
+    /// Takes what the kernel said of a session's socket.
+    pub(crate) fn note(&mut self, slot: u32, event: &Event) {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return };
+        if event.is_writable() && session.has(flag::BLOCKED) {
+            session.clear(flag::BLOCKED);
+            self.mark_touched(slot);
+        }
+        let is_over = event.is_read_closed() || event.is_error();
+        let session = &mut self.sessions[slot as usize];
+        if is_over {
+            session.set(flag::HUNG_UP);
+        }
+        if is_over || event.is_readable() {
+            self.mark_ready(slot);
+        }
+    }
+
+    /// Gives memory back that a crowd left behind.
+    pub(crate) fn shrink(&mut self) {
+        self.rooms.shrink();
+        if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
+            self.sessions.shrink_to_fit();
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What the signals of an operator or a supervisor do: the first stops the server, the second ends the process.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::server::Stopper;
+
+/// What a shell shows for a process that was interrupted.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// The signals that end the server.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on SIGTERM and SIGINT do nothing but wake who waits for them here. To be called on the control runtime.
+    ///
+    /// # Errors
+    ///
+    /// The system does not let signals be watched.
+    pub(crate) fn watch() -> io::Result<Self> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Stops the server at the first signal, ends the process at the second.
+    pub(crate) async fn obey(mut self, stopper: Stopper) {
+        let first = self.next().await;
+        tracing::info!(signal = first, "signal received: stopping");
+        stopper.stop();
+        let second = self.next().await;
+        tracing::warn!(signal = second, "second signal received: exiting at once");
+        std::process::exit(EXIT_INTERRUPTED);
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

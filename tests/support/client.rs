@@ -1,0 +1,142 @@
+//! A WebSocket client of raw bytes: it can say anything, right or wrong, and sees exactly what comes back.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use super::PATIENCE;
+
+/// A frame as the server sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The first byte: FIN, RSV and opcode.
+    pub head: u8,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    pub fn opcode(&self) -> u8 {
+        self.head & 0x0f
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.payload).expect("text is UTF-8")
+    }
+
+    /// The code of a Close frame; 1005 where it has none.
+    pub fn close_code(&self) -> u16 {
+        assert_eq!(self.opcode(), 8, "{self:?}");
+        self.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code))
+    }
+}
+
+/// One connection, after its handshake.
+pub struct Client {
+    pub stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    /// Connects and upgrades on `path`.
+    pub fn connect(address: SocketAddr, path: &str) -> Self {
+        Self::over(TcpStream::connect(address).expect("the server accepts"), path)
+    }
+
+    /// Upgrades a connection on `path`.
+    pub fn over(stream: TcpStream, path: &str) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        let mut client = Self { stream, received: Vec::new() };
+        client.write(request(path).as_bytes());
+        let head = client.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        client
+    }
+
+    /// Sends bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes bytes");
+    }
+
+    /// Sends a whole text message.
+    pub fn send(&mut self, text: &str) {
+        self.write(&frame(0x81, text.as_bytes()));
+    }
+
+    /// The answer to the handshake, up to the empty line.
+    pub fn read_head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = self.received.drain(..end + 4).collect();
+                return String::from_utf8(head).expect("a head is text");
+            }
+            assert!(self.fill().expect("the server answers") > 0, "closed within the head");
+        }
+    }
+
+    /// The next frame; `None` once the server has closed its side.
+    pub fn read(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some((frame, length)) = parse(&self.received) {
+                self.received.drain(..length);
+                return Ok(Some(frame));
+            }
+            if self.fill()? == 0 {
+                assert!(self.received.is_empty(), "closed within a frame: {:?}", self.received);
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next frame, which must be there.
+    pub fn next(&mut self) -> Frame {
+        self.read().expect("no reset").expect("a frame, not the end")
+    }
+
+    /// Bytes received and not yet looked at, after reading at most once more.
+    fn fill(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 65536];
+        let bytes = self.stream.read(&mut buffer)?;
+        self.received.extend_from_slice(&buffer[..bytes]);
+        Ok(bytes)
+    }
+}
+
+/// A handshake's request.
+pub fn request(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+}
+
+/// A masked frame with that first byte.
+pub fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    let mut bytes = vec![head];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        medium @ 126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(medium as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(0x80 | 127);
+            bytes.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&mask);
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+/// The frame that `bytes` begin with, if all of it is there, and its length on the wire.
+fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+    let [head, length, ..] = *bytes else { return None };
+    assert_eq!(length & 0x80, 0, "a server does not mask");
+    let (start, length) = match length {
+        126 => (4, usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
+        127 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?) as usize),
+        short => (2, usize::from(short)),
+    };
+    let payload = bytes.get(start..start + length)?.to_vec();
+    Some((Frame { head, payload }, start + length))
+}

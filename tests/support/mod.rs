@@ -1,0 +1,23 @@
+//! What the tests of the real binary share: starting and stopping it, raw WebSocket clients, its metrics.
+
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+pub mod client;
+pub mod server;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up: far longer than it ever should.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again until there is an answer; fails with `what` after a long while.
+pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
