@@ -60,8 +60,6 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
     pub(crate) tick: u32,
-    /// Parts of the slab that were looked at for what time does to sessions.
-    pub(crate) swept: usize,
     pub(crate) generation: u32,
     pub(crate) flush: u32,
     /// Nobody is told of the leaving of others any more.
@@ -104,7 +102,6 @@ impl State {
             connections,
             now: Instant::now(),
             tick: 0,
-            swept: 0,
             generation: 0,
             flush: 0,
             is_stopping: false,
