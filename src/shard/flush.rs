@@ -124,7 +124,10 @@ impl State {
                     self.queue_rest(slot, room, broadcast, written);
                 }
             }
-            Err(_) => self.doom(slot, CloseReason::Lost),
+            Err(error) => {
+                self.note_failure(slot, &error);
+                self.doom(slot, CloseReason::Lost);
+            }
         }
     }
 
@@ -163,7 +166,10 @@ impl State {
                     self.queue_pieces(slot, room, broadcast, exclusions, written);
                 }
             }
-            Err(_) => self.doom(slot, CloseReason::Lost),
+            Err(error) => {
+                self.note_failure(slot, &error);
+                self.doom(slot, CloseReason::Lost);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a shard owns and every part of its turn works on.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,6 +63,8 @@ pub(crate) struct State {
     /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
     pub(crate) tick: u32,
     pub(crate) generation: u32,
+    /// Whose each session is, for the line at its end: only while sessions are logged.
+    pub(crate) peers: HashMap<u32, SocketAddr>,
     pub(crate) flush: u32,
     /// Nobody is told of the leaving of others any more.
     pub(crate) is_stopping: bool,
@@ -103,6 +107,7 @@ impl State {
             now: Instant::now(),
             tick: 0,
             generation: 0,
+            peers: HashMap::new(),
             flush: 0,
             is_stopping: false,
             scratch: Vec::new(),
@@ -171,6 +176,11 @@ impl State {
             session.set(flag::DOOMED);
             self.doomed.push((slot, reason));
         }
+    }
+
+    /// Logs why a session's socket failed; the session is lost.
+    pub(crate) fn note_failure(&self, slot: u32, error: &io::Error) {
+        tracing::debug!(session = %self.id(slot), %error, "socket failed");
     }
 
     /// Takes what the kernel said of a session's socket.
