@@ -62,6 +62,8 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
     pub(crate) tick: u32,
+    /// Parts of the slab that were looked at for what time does to sessions.
+    pub(crate) swept: usize,
     pub(crate) generation: u32,
     /// Whose each session is, for the line at its end: only while sessions are logged.
     pub(crate) peers: HashMap<u32, SocketAddr>,
@@ -106,6 +108,7 @@ impl State {
             connections,
             now: Instant::now(),
             tick: 0,
+            swept: 0,
             generation: 0,
             peers: HashMap::new(),
             flush: 0,

@@ -8,22 +8,21 @@ use crate::shard::state::State;
 use crate::shard::unacknowledged::unacknowledged_bytes;
 
 /// Ticks in which the whole slab is looked at.
-const SWEEP_TICKS: u32 = 4;
+const SWEEP_TICKS: usize = 4;
 
 /// An empty ping.
 const PING_BYTES: u32 = 2;
 
 impl State {
-    /// Looks at the sessions whose ticks have passed: a part of them for each tick.
-    pub(crate) fn sweep(&mut self, passed: u32) {
+    /// Looks at one part of the sessions.
+    pub(crate) fn sweep(&mut self) {
         let end = self.sessions.iter().next_back().map_or(0, |(last, _)| last + 1);
-        let part = end.div_ceil(SWEEP_TICKS as usize);
-        for ago in 0..passed.min(SWEEP_TICKS) {
-            let start = ((self.tick - ago) % SWEEP_TICKS) as usize * part;
-            for slot in start..(start + part).min(end) {
-                if self.sessions.contains(slot) {
-                    self.examine(slot as u32);
-                }
+        let part = end.div_ceil(SWEEP_TICKS);
+        let start = self.swept % SWEEP_TICKS * part;
+        self.swept += 1;
+        for slot in start..(start + part).min(end) {
+            if self.sessions.contains(slot) {
+                self.examine(slot as u32);
             }
         }
     }

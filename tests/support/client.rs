@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
 
 /// A frame as the server sent it.
@@ -39,6 +41,15 @@ impl Client {
     /// Connects and upgrades on `path`.
     pub fn connect(address: SocketAddr, path: &str) -> Self {
         Self::over(TcpStream::connect(address).expect("the server accepts"), path)
+    }
+
+    /// The same with so small a receive buffer that what it does not read soon stays with the server.
+    pub fn connect_narrow(address: SocketAddr, path: &str) -> Self {
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(16 * 1024).expect("a buffer's size can be set");
+        socket.connect(&address.into()).expect("the server accepts");
+        Self::over(socket.into(), path)
     }
 
     /// Upgrades a connection on `path`.
@@ -91,6 +102,11 @@ impl Client {
         self.read().expect("no reset").expect("a frame, not the end")
     }
 
+    /// Every frame up to the end of the stream, which must be a proper one.
+    pub fn rest(&mut self) -> Vec<Frame> {
+        std::iter::from_fn(|| self.read().expect("no reset")).collect()
+    }
+
     /// Bytes received and not yet looked at, after reading at most once more.
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 65536];
@@ -126,6 +142,11 @@ pub fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&mask);
     bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     bytes
+}
+
+/// A whole Close frame with that code.
+pub fn close_frame(code: u16) -> Vec<u8> {
+    frame(0x88, &code.to_be_bytes())
 }
 
 /// The frame that `bytes` begin with, if all of it is there, and its length on the wire.

@@ -1,0 +1,18 @@
+//! First bytes and heads of a client's frames.
+
+/// First bytes of whole frames.
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8a;
+/// First bytes of a message's fragments.
+pub(crate) const TEXT_BEGIN: u8 = 0x01;
+pub(crate) const BINARY_BEGIN: u8 = 0x02;
+pub(crate) const CONTINUE: u8 = 0x00;
+pub(crate) const END: u8 = 0x80;
+
+/// The head of a masked frame that announces `length` bytes in 64 bits, shortest form or not.
+pub(crate) fn long_head(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0x80 | 127], &length.to_be_bytes()[..], &[1, 2, 3, 4]].concat()
+}

@@ -1,0 +1,41 @@
+//! How large a message may be: judged by what a head announces, and by the sum of the fragments.
+
+use crate::bytes::*;
+use crate::row::*;
+use crate::support::client::{Client, frame};
+use crate::support::server::Server;
+
+#[test]
+fn the_largest_message_is_echoed_and_the_next_size_refused() {
+    let table = Table::new();
+    let largest = vec![0x5a; 16_777_216];
+    table.check("16 MiB", &[frame(BINARY, &largest)], &[binary(&largest)]);
+    let half = &largest[..8_388_608];
+    let frames = [frame(BINARY_BEGIN, half), frame(END, half)];
+    table.check("16 MiB in two fragments", &frames, &[binary(&largest)]);
+    for length in [16_777_217, 1 << 32, (1 << 63) - 1] {
+        let head = long_head(BINARY, length);
+        table.check(&format!("{length} announced, nothing sent"), &[head], &[TOO_BIG]);
+    }
+}
+
+#[test]
+fn fragments_are_added_up() {
+    let server = Server::start_with(&["--echo"], &[("UPROAR_LIMITS__MESSAGE_BYTES_MAX", "1000")]);
+    let check = |frames: &[Vec<u8>], expected: &[Said]| {
+        let mut client = Client::connect(server.address, "/echo");
+        client.write(&frames.concat());
+        client.write(&frame(CLOSE, b""));
+        assert_eq!(said(&mut client), expected);
+    };
+    let content = [7; 1000];
+    let whole = [binary(&content), Said::CloseWithoutCode];
+    check(&[frame(BINARY, &content)], &whole);
+    check(&[frame(BINARY, &[7; 1001])[..8].to_vec()], &[TOO_BIG]);
+    let begin = frame(BINARY_BEGIN, &content[..600]);
+    check(&[begin.clone(), frame(END, &content[..400])], &whole);
+    check(&[begin.clone(), frame(END, &[7; 401])[..8].to_vec()], &[TOO_BIG]);
+    check(&[begin, frame(CONTINUE, &[7; 400]), frame(CONTINUE, b""), frame(END, b"x")], &[TOO_BIG]);
+    let two = [frame(BINARY, &content), frame(BINARY, &content)];
+    check(&two, &[binary(&content), binary(&content), Said::CloseWithoutCode]);
+}

@@ -1,0 +1,15 @@
+//! RFC 6455 over real sockets: what goes in byte by byte, and exactly which frames and what end of the stream come out.
+//!
+//! The rules that the decoder alone can prove, cut at every place, are in the tests of the codec; here the rows show
+//! that the server as a whole keeps to them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bytes;
+mod closing;
+mod fragments;
+mod frames;
+mod limits;
+mod row;
+mod utf8;
