@@ -57,7 +57,7 @@ pub struct Admin {
 /// If the listener cannot be used at all.
 pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let rule = if listener.local_addr()?.ip().is_loopback() {
+    let rule = if listener.local_addr()?.ip().to_canonical().is_loopback() {
         OriginRule::Loopback
     } else {
         OriginRule::Any

@@ -177,7 +177,7 @@ fn handshake_limits(config: &Config) -> Limits {
 
 /// A loopback address that nobody has to authenticate at is for this machine's own programs and pages.
 fn origin_rule(config: &Config) -> OriginRule {
-    if config.server.listen.ip().is_loopback() && !config.auth.open_to_network {
+    if config.server.listen.ip().to_canonical().is_loopback() && !config.auth.open_to_network {
         OriginRule::Loopback
     } else {
         OriginRule::Any

@@ -1,8 +1,10 @@
 //! What the tests of the real binary share: starting and stopping it, raw WebSocket clients, its metrics.
 
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
 
 pub mod client;
+pub mod markdown;
+pub mod scrape;
 pub mod server;
 
 use std::time::{Duration, Instant};
