@@ -36,8 +36,8 @@ config! {
     limits: Limits {
         /// The largest message taken from a peer, its fragments added up. Larger ones close the session with 1009.
         message_bytes_max: usize [1..=16_777_216 bytes] = 65_536;
-        /// Bytes queued for one session beyond which it is a slow reader. One message is always taken when nothing
-        /// is queued, however large.
+        /// Bytes queued for one session beyond which it is a slow reader. One message is always taken when next
+        /// to nothing is queued, however large.
         outbox_bytes_max: usize [65_536..=1_073_741_824 bytes] = 4_194_304;
         /// Connections held at once, those still in their handshake included. 0 takes as many as the limit on open
         /// files allows, less what the server itself needs.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Gives an upgraded connection to its shard, or gets it back where the shard takes no more.
-pub type AdoptFn = Arc<dyn Fn(Adopt) -> Result<(), Adopt> + Send + Sync>;
+pub type AdoptFn = Arc<dyn Fn(Box<Adopt>) -> Result<(), Box<Adopt>> + Send + Sync>;
 
 /// Tells a shard that its door is no longer full; called from any thread, so it should do no more than wake.
 pub type RoomFn = Arc<dyn Fn() + Send + Sync>;

@@ -129,12 +129,13 @@ impl Visit {
         let Ok(stream) = stream.into_std() else { return self.count(Refusal::Lost) };
         let Accepted { route, request, admission } = accepted;
         let elapsed = self.accepted.elapsed();
-        match (self.pending.adopt)(Adopt { stream, response, leftover, route, request }) {
+        match (self.pending.adopt)(Box::new(Adopt { stream, response, leftover, route, request })) {
             Ok(()) => {
                 admission.keep();
                 self.pending.site.duration.record(elapsed);
             }
-            Err(Adopt { stream, .. }) => {
+            Err(adopt) => {
+                let stream = adopt.stream;
                 drop(admission);
                 self.count(Refusal::ShardBusy);
                 if let Ok(stream) = TcpStream::from_std(stream) {

@@ -99,11 +99,11 @@ pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) 
 
 impl Port {
     /// Hands a connection over, or gives it back when the shard has too many to take already.
-    pub(crate) fn adopt(&self, adopt: Adopt) -> Result<(), Adopt> {
+    pub(crate) fn adopt(&self, adopt: Box<Adopt>) -> Result<(), Box<Adopt>> {
         if self.control.len() + 1 >= self.control.capacity().unwrap_or(usize::MAX) {
             return Err(adopt);
         }
-        match self.control.try_send(Control::Adopt(Box::new(adopt))) {
+        match self.control.try_send(Control::Adopt(adopt)) {
             Ok(()) => {
                 self.ring();
                 Ok(())
@@ -111,7 +111,7 @@ impl Port {
             Err(
                 TrySendError::Full(Control::Adopt(adopt))
                 | TrySendError::Disconnected(Control::Adopt(adopt)),
-            ) => Err(*adopt),
+            ) => Err(adopt),
             Err(_) => unreachable!("an adoption comes back as an adoption"),
         }
     }

@@ -46,12 +46,11 @@ pub(super) fn bind_shards(config: &Config) -> Result<Vec<TcpListener>, StartErro
     Ok(listeners)
 }
 
+/// Each shard's poll, and the mailbox that wakes it.
+pub(super) type Polls = Vec<(Poll, Mailbox)>;
+
 /// The hub, and for each shard the poll that its mailbox wakes.
-pub(super) fn hub(
-    config: &Config,
-    routes: usize,
-    shards: usize,
-) -> io::Result<(Arc<Hub>, Vec<(Poll, Mailbox)>)> {
+pub(super) fn hub(config: &Config, routes: usize, shards: usize) -> io::Result<(Arc<Hub>, Polls)> {
     let capacity = Capacity {
         adoptions: ADOPTIONS_MAX,
         batches: config.limits.mailbox_batches_max,

@@ -10,7 +10,7 @@ use crate::protocol::{Actions, Close, CloseReason, Message, SessionId, frame};
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
 use crate::shard::outbox::Tag;
-use crate::shard::session::{NONE, flag};
+use crate::shard::session::{Membership, NONE, flag};
 use crate::shard::state::State;
 
 /// While a room's flush goes on, this much may gather for its next one before its publishers are paused.
@@ -213,14 +213,20 @@ impl State {
             self.counters.outbox_bytes -= before - extra.outbox.bytes();
             self.counters.dropped[Drop::Left as usize] += frames;
         }
-        if self.rooms.leave(membership, &mut self.sessions) {
-            self.forget_room(room);
+        self.end_membership(membership);
+    }
+
+    /// Ends every membership of a session that is over. What is queued of its rooms shares the fate of its outbox.
+    pub(crate) fn leave_all(&mut self, slot: u32) {
+        while let Some(member) = self.sessions[slot as usize].membership(0) {
+            self.sessions[slot as usize].take_membership(member.room);
+            self.end_membership(member);
         }
     }
 
-    pub(crate) fn leave_all(&mut self, slot: u32) {
-        while let Some(member) = self.sessions[slot as usize].membership(0) {
-            self.leave(slot, member.room);
+    fn end_membership(&mut self, membership: Membership) {
+        if self.rooms.leave(membership, &mut self.sessions) {
+            self.forget_room(membership.room);
         }
     }
 

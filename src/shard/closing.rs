@@ -27,6 +27,15 @@ impl State {
         }
     }
 
+    /// The peer says no more. It may still listen: what a closing session has begun to say is finished.
+    pub(crate) fn hang_up(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        session.set(flag::HUNG_UP);
+        if !session.has(flag::CLOSING) || session.has(flag::SHUT) {
+            self.lose(slot);
+        }
+    }
+
     /// The peer is gone: ends the session if it has not ended yet, and frees it.
     pub(crate) fn lose(&mut self, slot: u32) {
         if self.sessions[slot as usize].has(flag::CLOSING) {
@@ -37,6 +46,11 @@ impl State {
     }
 
     fn end(&mut self, slot: u32, reason: &CloseReason) {
+        // The answers to what the peer said before it broke a rule or took its leave. What the kernel does not take
+        // now is not waited for.
+        if !reason.is_orderly() {
+            self.flush_outbox(slot);
+        }
         self.tell_handler(slot, reason);
         self.leave_all(slot);
         let session = &mut self.sessions[slot as usize];
@@ -121,6 +135,9 @@ impl State {
         session.extra().deadline = self.tick + self.bounds.close_timeout_ticks;
         if session.stream.shutdown(std::net::Shutdown::Write).is_err() {
             self.remove(slot);
+        } else if session.has(flag::HUNG_UP) {
+            // Its end was told already and is not told again.
+            self.mark_ready(slot);
         }
     }
 
@@ -135,6 +152,9 @@ impl State {
     }
 
     fn remove(&mut self, slot: u32) {
+        if self.sessions[slot as usize].extra.is_some() {
+            self.discard(slot);
+        }
         let session = self.sessions.remove(slot as usize);
         if let Some(extra) = &session.extra {
             self.counters.outbox_bytes -= extra.outbox.bytes();

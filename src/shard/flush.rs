@@ -17,8 +17,8 @@ use crate::shard::state::State;
 const SERVED_MAX: usize = 256;
 
 impl State {
-    /// One step of every flush there is: fresh rooms first, then those begun, a budget of writes for each of the two;
-    /// then the sessions with output of their own.
+    /// One step of every flush there is: fresh rooms first, then those begun, then the sessions with output of
+    /// their own, with a budget of writes for each of the three.
     pub(crate) fn flush_step(&mut self) {
         let mut budget = SERVED_MAX;
         for _ in 0..self.fresh.len() {
@@ -45,18 +45,17 @@ impl State {
 
     /// Whether another step has something to do.
     pub(crate) fn has_to_flush(&self) -> bool {
-        !self.fresh.is_empty() || !self.begun.is_empty()
+        !self.fresh.is_empty() || !self.begun.is_empty() || !self.touched.is_empty()
     }
 
     fn flush_touched(&mut self) {
-        for position in 0..self.touched.len() {
-            let slot = self.touched[position];
+        for _ in 0..self.touched.len().min(SERVED_MAX) {
+            let Some(slot) = self.touched.pop_front() else { break };
             if let Some(session) = self.sessions.get_mut(slot as usize) {
                 session.clear(flag::TOUCHED);
                 self.flush_outbox(slot);
             }
         }
-        self.touched.clear();
     }
 
     /// Ends the gathering for a room and makes it the one to be written; false if there is nothing.

@@ -227,8 +227,8 @@ impl Shard {
         if tick == self.state.tick {
             return;
         }
-        self.state.tick = tick;
-        self.state.sweep();
+        let passed = tick - std::mem::replace(&mut self.state.tick, tick);
+        self.state.sweep(passed);
         self.state.reap();
         self.state.shrink();
         self.close_listener();

@@ -83,11 +83,35 @@ impl Segment {
 
     /// Where the frame that was started ends; the start of the range if none was.
     fn started_until(&mut self) -> usize {
-        let bytes = self.bytes.as_slice();
-        while self.frame < self.range.start {
-            self.frame += frame::frame_len(&bytes[self.frame..]);
+        self.find_frame();
+        if self.frame == self.range.start { self.frame } else { self.next_frame() }
+    }
+
+    /// Brings `frame` up to the frame that the range begins in.
+    fn find_frame(&mut self) {
+        while self.frame < self.range.start && self.next_frame() <= self.range.start {
+            self.frame = self.next_frame();
         }
-        self.frame
+    }
+
+    fn next_frame(&self) -> usize {
+        self.frame + frame::frame_len(&self.bytes.as_slice()[self.frame..])
+    }
+
+    /// Copies what is needed of a shared buffer where that is a small part, and lets go of the buffer.
+    fn let_go(&mut self) {
+        let Bytes::Shared(buffer) = &self.bytes else { return };
+        let shared_min = buffer.len() / SHARED_FRACTION_MIN;
+        if self.range.len() >= shared_min {
+            return;
+        }
+        self.find_frame();
+        let from = self.frame;
+        if self.range.end - from < shared_min {
+            self.bytes = Bytes::Own(self.bytes.as_slice()[from..self.range.end].to_vec());
+            self.range = self.range.start - from..self.range.end - from;
+            self.frame = 0;
+        }
     }
 }
 
@@ -142,7 +166,8 @@ impl Outbox {
         self.push_own(frame, Tag::Control, self.segments.len());
     }
 
-    /// Queues a range of a room's broadcast, `offset` bytes into a frame if the kernel took that much already.
+    /// Queues a range of a room's broadcast. A frame begins at `frame`, which is before the range if the kernel took
+    /// the bytes between them already.
     pub(crate) fn push_shared(
         &mut self,
         buffer: &Rc<Vec<u8>>,
@@ -154,13 +179,8 @@ impl Outbox {
             return;
         }
         self.bytes += range.len();
-        let from = frame.min(range.start);
-        let segment = if buffer.len() / SHARED_FRACTION_MIN > range.end - from {
-            let bytes = Bytes::Own(buffer[from..range.end].to_vec());
-            Segment { bytes, range: range.start - from..range.end - from, frame: 0, tag }
-        } else {
-            Segment { bytes: Bytes::Shared(buffer.clone()), range, frame: from, tag }
-        };
+        let mut segment = Segment { bytes: Bytes::Shared(buffer.clone()), range, frame, tag };
+        segment.let_go();
         self.segments.push_back(segment);
     }
 
@@ -189,10 +209,13 @@ impl Outbox {
             return 0;
         }
         if until < first.range.end {
-            let rest = until..first.range.end;
-            let (bytes, range) = match &first.bytes {
-                Bytes::Shared(bytes) => (Bytes::Shared(bytes.clone()), rest),
-                Bytes::Own(bytes) => (Bytes::Own(bytes[rest.clone()].to_vec()), 0..rest.len()),
+            let (bytes, range) = match &mut first.bytes {
+                Bytes::Shared(bytes) => (Bytes::Shared(bytes.clone()), until..first.range.end),
+                Bytes::Own(bytes) => {
+                    let rest = bytes.split_off(until);
+                    let range = 0..rest.len();
+                    (Bytes::Own(rest), range)
+                }
             };
             let frame = range.start;
             let tag = first.tag;
@@ -248,9 +271,13 @@ impl Outbox {
             first.range.start += taken;
             written -= taken;
             if !first.range.is_empty() {
+                first.let_go();
                 break;
             }
             self.segments.pop_front();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

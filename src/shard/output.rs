@@ -14,6 +14,10 @@ use crate::shard::state::State;
 /// A session is not read while this much is queued for it alone: who asks for answers must read them.
 const PRIVATE_BYTES_PAUSE: usize = 64 * 1024;
 
+/// No more than this is as good as nothing: the session is read again, and one more message is taken for it, however
+/// large.
+const NEARLY_EMPTY_BYTES: usize = PRIVATE_BYTES_PAUSE / 2;
+
 /// Scratch memory above this size is given back.
 const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
 
@@ -76,8 +80,7 @@ impl State {
         if !blocked {
             self.mark_touched(slot);
         }
-        // One message is always taken, however large; so are a turn's, whose number is bounded by what a turn reads.
-        if before > 0 && after > self.bounds.outbox_bytes_max {
+        if before > NEARLY_EMPTY_BYTES && after > self.bounds.outbox_bytes_max {
             self.doom(slot, CloseReason::SlowReader);
         }
         if private > PRIVATE_BYTES_PAUSE {
@@ -132,7 +135,7 @@ impl State {
             }
             session.release();
         }
-        if private <= PRIVATE_BYTES_PAUSE / 2 {
+        if private <= NEARLY_EMPTY_BYTES {
             self.resume(slot, flag::PAUSED_BY_OUTBOX);
         }
     }

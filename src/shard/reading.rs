@@ -25,7 +25,7 @@ impl State {
         self.counters.reads += 1;
         match session.stream.read(buffer) {
             Ok(0) => {
-                self.lose(slot);
+                self.hang_up(slot);
                 0
             }
             Ok(bytes) => {

@@ -47,7 +47,7 @@ pub(crate) struct State {
     /// Sessions that may have something to read.
     pub(crate) ready: VecDeque<u32>,
     /// Sessions with output of their own.
-    pub(crate) touched: Vec<u32>,
+    pub(crate) touched: VecDeque<u32>,
     /// Rooms that got their first frame since their last flush, and rooms whose flush is to go on.
     pub(crate) fresh: VecDeque<u32>,
     pub(crate) begun: VecDeque<u32>,
@@ -62,8 +62,6 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     /// The same in the units of [`TICK`](crate::shard::TICK), since the shard began.
     pub(crate) tick: u32,
-    /// Parts of the slab that were looked at for what time does to sessions.
-    pub(crate) swept: usize,
     pub(crate) generation: u32,
     /// Whose each session is, for the line at its end: only while sessions are logged.
     pub(crate) peers: HashMap<u32, SocketAddr>,
@@ -99,7 +97,7 @@ impl State {
             bounds,
             sessions: Slab::new(),
             ready: VecDeque::new(),
-            touched: Vec::new(),
+            touched: VecDeque::new(),
             fresh: VecDeque::new(),
             begun: VecDeque::new(),
             congested: 0,
@@ -108,7 +106,6 @@ impl State {
             connections,
             now: Instant::now(),
             tick: 0,
-            swept: 0,
             generation: 0,
             peers: HashMap::new(),
             flush: 0,
@@ -145,7 +142,7 @@ impl State {
         let session = &mut self.sessions[slot as usize];
         if !session.has(flag::TOUCHED) {
             session.set(flag::TOUCHED);
-            self.touched.push(slot);
+            self.touched.push_back(slot);
         }
     }
 

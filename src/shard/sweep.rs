@@ -8,21 +8,22 @@ use crate::shard::state::State;
 use crate::shard::unacknowledged::unacknowledged_bytes;
 
 /// Ticks in which the whole slab is looked at.
-const SWEEP_TICKS: usize = 4;
+const SWEEP_TICKS: u32 = 4;
 
 /// An empty ping.
 const PING_BYTES: u32 = 2;
 
 impl State {
-    /// Looks at one part of the sessions.
-    pub(crate) fn sweep(&mut self) {
+    /// Looks at the sessions whose ticks have passed: a part of them for each tick.
+    pub(crate) fn sweep(&mut self, passed: u32) {
         let end = self.sessions.iter().next_back().map_or(0, |(last, _)| last + 1);
-        let part = end.div_ceil(SWEEP_TICKS);
-        let start = self.swept % SWEEP_TICKS * part;
-        self.swept += 1;
-        for slot in start..(start + part).min(end) {
-            if self.sessions.contains(slot) {
-                self.examine(slot as u32);
+        let part = end.div_ceil(SWEEP_TICKS as usize);
+        for ago in 0..passed.min(SWEEP_TICKS) {
+            let start = ((self.tick - ago) % SWEEP_TICKS) as usize * part;
+            for slot in start..(start + part).min(end) {
+                if self.sessions.contains(slot) {
+                    self.examine(slot as u32);
+                }
             }
         }
     }
@@ -36,14 +37,16 @@ impl State {
             }
             return;
         }
-        let partial = session.extra.as_ref().and_then(|extra| extra.partial.as_ref());
-        let started = partial.and_then(|partial| partial.started_tick);
-        let is_read = !session.has(flag::PAUSED);
-        if is_read
-            && started.is_some_and(|started| tick - started > self.bounds.message_timeout_ticks)
-        {
-            self.doom(slot, CloseReason::MessageTimeout);
-            return;
+        let is_paused = session.has(flag::PAUSED);
+        let partial = session.extra.as_mut().and_then(|extra| extra.partial.as_mut());
+        if let Some(started) = partial.and_then(|partial| partial.started_tick.as_mut()) {
+            if is_paused {
+                // Who is not read cannot finish a message: the time for it begins anew.
+                *started = tick;
+            } else if tick - *started > self.bounds.message_timeout_ticks {
+                self.doom(slot, CloseReason::MessageTimeout);
+                return;
+            }
         }
         let quiet = tick - session.heard;
         if quiet >= self.bounds.heartbeat_ticks && !session.has(flag::PINGED) {

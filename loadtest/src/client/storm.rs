@@ -69,6 +69,7 @@ impl Storm {
             for thread in threads {
                 opened.add(thread.join().ok().context("a thread that dials panicked")??);
             }
+            opened.elapsed = began.elapsed();
             Ok(opened)
         })
     }

@@ -166,7 +166,9 @@ impl FanoutReport {
         let rates = format!("{}/s, {}/s", count(*per_sec), bytes(*payload_bytes_per_sec));
         table.row("deliveries", format!("{received} of {expected}, {rates}"))?;
         table.percentiles("latency", &self.latency_us)?;
-        table.percentiles("  of it send lag", &self.send_lag_us)?;
+        if self.load.window.is_none() {
+            table.percentiles("  of it send lag", &self.send_lag_us)?;
+        }
         if let Some(quiet) = &self.quiet {
             table.percentiles("quiet room", &quiet.latency_us)?;
         }

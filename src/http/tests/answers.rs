@@ -213,6 +213,27 @@ fn bodies_are_refused_and_not_reset() {
 }
 
 #[test]
+fn who_is_refused_may_finish_speaking() {
+    serve(
+        |_| {},
+        async |server| {
+            let mut client = server.connect().await;
+            client
+                .send("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+                .await;
+            assert!(client.answer().await.starts_with("HTTP/1.1 413 "));
+            eventually(|| server.refused("too_large") == 1.0).await;
+            // A socket that was closed at once would answer the first of these with a reset.
+            for _ in 0..10 {
+                client.send("x".repeat(10_000)).await;
+                time::sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(client.rest().await, "");
+        },
+    );
+}
+
+#[test]
 fn header_limits() {
     const TOO_LARGE: (u16, &str, &str) = (431, "", "header_too_large");
     serve(

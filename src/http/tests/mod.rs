@@ -52,7 +52,7 @@ struct Options {
 struct Server {
     door: Arc<Door>,
     address: SocketAddr,
-    adopted: Receiver<Adopt>,
+    adopted: Receiver<Box<Adopt>>,
     connections: Arc<Connections>,
     readiness: Arc<Readiness>,
     metrics: PrometheusHandle,
@@ -141,7 +141,7 @@ impl Server {
     }
 
     /// Waits for the shard to be given a connection.
-    async fn adoption(&self) -> Adopt {
+    async fn adoption(&self) -> Box<Adopt> {
         eventually(|| !self.adopted.is_empty()).await;
         self.adopted.try_recv().expect("one is there")
     }
