@@ -5,6 +5,8 @@
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 pub mod client;
+pub mod markdown;
+pub mod scrape;
 pub mod server;
 
 use std::time::{Duration, Instant};
