@@ -2,9 +2,9 @@
 //! [`churn`] some all the time, both by [`dialling`] and with an [`opened`] to show for it; [`connection`] reads and
 //! writes an open one; [`decode`] finds the frames in what was read. What messages mean is not known here.
 //!
-//! The handshake, the frames that are sent (head, mask), opcodes and close codes are the crate's own. It does not verify
-//! the server's `Sec-WebSocket-Accept`; [`dial`] does. Its handshake runs on hyper, which is 8 to 14 µs of the 53 to 76 µs of
-//! CPU that a connection costs on this side; most of the rest is the kernel's.
+//! The handshake, the frames that are sent (head, mask), opcodes and close codes are the crate's own. It does not
+//! verify the server's `Sec-WebSocket-Accept`; [`dial`] does. Its handshake runs on hyper, which is 8 to 14 µs of the
+//! 53 to 76 µs of CPU that a connection costs on this side; most of the rest is the kernel's.
 //!
 //! Its read loop is not used, because the generator shares a machine with the server and must read several million
 //! frames per second and core. With 200 connections that each bring frames of 128 bytes, before anyone looks at them,

@@ -150,7 +150,8 @@ pub(crate) struct SentFigures {
     pub(crate) messages: u64,
     /// Over warm-up and measured time.
     pub(crate) per_sec: f64,
-    /// Messages of the timetable that were not sent by the stop: the server took no more, or the generator was too late.
+    /// Messages of the timetable that were not sent by the stop: the server took no more, or the generator was too
+    /// late.
     pub(crate) withheld: u64,
 }
 

@@ -46,8 +46,9 @@ const MESSAGE_BYTES_ALWAYS: usize = 64 << 10;
 /// Full buffers that one session may bring before others have their turn.
 const READS_PER_TURN: usize = 4;
 
-/// Messages that may go out between two reads, and at the end of a turn. A thread that cannot keep up is late with both:
-/// were it to send whatever is due first, it would stop reading, and its own backlog would pass for the server's latency.
+/// Messages that may go out between two reads, and at the end of a turn. A thread that cannot keep up is late with
+/// both: were it to send whatever is due first, it would stop reading, and its own backlog would pass for the
+/// server's latency.
 const SENDS_PER_READ: usize = 4;
 const SENDS_PER_TURN: usize = 256;
 
