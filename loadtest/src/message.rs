@@ -11,9 +11,9 @@
 //!        56..    fill      a window into a table that both ends know; `check` says where it begins
 //! ```
 //!
-//! Each header field is written four bits a byte, as `@` and `A` to `O`, so that a message is valid UTF-8 and its fields
-//! decode at fixed places, eight bytes at a time. The fill is printable ASCII in text messages and every byte value in
-//! binary ones. Whether the sequence makes sense is not judged here but in [`audit`](crate::audit).
+//! Each header field is written four bits a byte, as `@` and `A` to `O`, so that a message is valid UTF-8 and its
+//! fields decode at fixed places, eight bytes at a time. The fill is printable ASCII in text messages and every byte
+//! value in binary ones. Whether the sequence makes sense is not judged here but in [`audit`](crate::audit).
 
 use fastwebsockets::OpCode;
 

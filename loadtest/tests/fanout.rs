@@ -59,6 +59,7 @@ fn an_open_loop_sends_its_timetable_and_times_every_delivery() {
     assert_eq!(report["deliveries"]["expected"], 60 * 7);
     assert_eq!(report["latency_us"]["samples"], 60 * 7);
     assert_eq!(report["opening"]["opened"], 8);
+    assert!(report["generator"]["cpu_secs"].as_f64().unwrap() > 0.0, "{report:#}");
     let latency = &report["latency_us"];
     let figures = ["p50", "p90", "p99", "p99_9", "p99_99", "max"];
     let figures = figures.map(|name| latency[name].as_f64().unwrap());
