@@ -1,6 +1,8 @@
 //! Stopping's promise: everybody is told, nothing that was queued is lost, nobody is reset, and the process ends in
 //! time with the right code.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+
 mod support;
 
 use std::env;
