@@ -8,8 +8,11 @@ use crate::config::{Config, Key, Problem};
 /// Kept for the process as a whole: standard streams, the control runtime, the admin address and its scrapers, files.
 const RESERVE: usize = 64;
 
-/// Kept for each shard: its poll, its waker, its listener, and sockets accepted while others are being closed.
-const RESERVE_PER_SHARD: usize = 8;
+/// Kept for each shard: its poll, its waker, its listener.
+const OWN_PER_SHARD: usize = 3;
+
+/// Kept for each shard so that handshakes go on, if only to be answered that the server is full.
+const HANDSHAKES_PER_SHARD: usize = 5;
 
 /// The process's limit on open files, raised as far as it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +41,19 @@ impl Descriptors {
         }
     }
 
+    /// How many sockets of peers may be open at once, whether they are sessions yet or not.
+    #[must_use]
+    pub fn sockets_max(&self, config: &Config) -> usize {
+        self.limit.saturating_sub(RESERVE + OWN_PER_SHARD * config.shards())
+    }
+
     /// How many connections the server holds at most: `limits.connections_max`, or what the limit on open files
     /// leaves for them.
     ///
     /// # Errors
     /// `limits.connections_max` is above what the limit allows, or the limit allows for no connection at all.
     pub fn connections_max(&self, config: &Config) -> Result<usize, Problem> {
-        let reserve = RESERVE + RESERVE_PER_SHARD * config.shards();
+        let reserve = RESERVE + (OWN_PER_SHARD + HANDSHAKES_PER_SHARD) * config.shards();
         let room = self.limit.saturating_sub(reserve);
         let wanted = config.limits.connections_max;
         if room == 0 || wanted > room {

@@ -11,6 +11,7 @@ pub mod http;
 mod hub;
 pub mod logs;
 pub mod metrics;
+mod panics;
 pub mod protocol;
 pub mod rooms;
 mod server;

@@ -2,6 +2,7 @@
 //! decided where it happens.
 
 use std::io::{self, IsTerminal};
+use std::panic;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -11,6 +12,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{LogFormat, LogLevel, Telemetry};
+use crate::panics;
 
 /// Sends the process's log lines to stderr, from now on and from every thread. For a program of its own; one that
 /// embeds the server sets up `tracing` as it likes.
@@ -18,7 +20,10 @@ use crate::config::{LogFormat, LogLevel, Telemetry};
 /// # Errors
 /// The process has a subscriber already.
 pub fn init(telemetry: &Telemetry) -> Result<(), TryInitError> {
-    subscriber(telemetry, io::stderr().is_terminal(), io::stderr).try_init()
+    subscriber(telemetry, io::stderr().is_terminal(), io::stderr).try_init()?;
+    // A line of the log like any other, for whoever collects it.
+    panic::set_hook(Box::new(panics::log));
+    Ok(())
 }
 
 fn subscriber<W>(telemetry: &Telemetry, terminal: bool, writer: W) -> impl Subscriber + Send + Sync

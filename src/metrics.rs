@@ -114,7 +114,11 @@ pub const PROCESS_METRICS: &[Metric] = &[
     ),
     process("process_resident_memory_bytes", Kind::Gauge, "Memory that is resident."),
     process("process_virtual_memory_bytes", Kind::Gauge, "Memory that is mapped."),
-    process("process_virtual_memory_max_bytes", Kind::Gauge, "The limit on memory that is mapped."),
+    process(
+        "process_virtual_memory_max_bytes",
+        Kind::Gauge,
+        "The limit on memory that is mapped; 0 where there is none.",
+    ),
     process("process_open_fds", Kind::Gauge, "Files open, connections among them."),
     process("process_max_fds", Kind::Gauge, "The limit on open files."),
     process(
@@ -146,7 +150,7 @@ impl Metric {
 
 /// Tells the recorder what each metric is; install the recorder first.
 pub(crate) fn describe() {
-    for metric in METRICS {
+    for metric in METRICS.iter().chain(PROCESS_METRICS) {
         let unit = match metric.name {
             name if name.contains("_seconds") => Unit::Seconds,
             name if name.contains("_bytes") => Unit::Bytes,

@@ -11,9 +11,9 @@
 //!        56..    fill      a window into a table that both ends know; `check` says where it begins
 //! ```
 //!
-//! Each header field is written four bits a byte, as `@` and `A` to `O`, so that a message is valid UTF-8 and its fields
-//! decode at fixed places, eight bytes at a time. The fill is printable ASCII in text messages and every byte value in
-//! binary ones. Whether the sequence makes sense is not judged here but in [`audit`](crate::audit).
+//! Each header field is written four bits a byte, as `@` and `A` to `O`, so that a message is valid UTF-8 and its
+//! fields decode at fixed places, eight bytes at a time. The fill is printable ASCII in text messages and every byte
+//! value in binary ones. Whether the sequence makes sense is not judged here but in [`audit`](crate::audit).
 
 use fastwebsockets::OpCode;
 
@@ -55,6 +55,8 @@ pub(crate) enum Rejection {
 #[derive(Clone, Debug)]
 pub(crate) struct Codec {
     run: u32,
+    /// The run as the first field of a header.
+    mark: u64,
     opcode: OpCode,
     size: usize,
     table: Vec<u8>,
@@ -71,7 +73,7 @@ impl Codec {
             if opcode == OpCode::Text { b' ' + byte % 95 } else { byte }
         };
         let table = std::iter::repeat_with(byte).take(FILL_STARTS + size).collect();
-        Self { run, opcode, size, table }
+        Self { run, mark: spread(run), opcode, size, table }
     }
 
     /// The kind of frame that these messages travel in.
@@ -101,7 +103,7 @@ impl Codec {
         let Some((header, fill)) = payload.split_at_checked(MESSAGE_BYTES_MIN) else {
             return Err(Rejection::Foreign);
         };
-        if field(header, 0) != spread(self.run) {
+        if field(header, 0) != self.mark {
             return Err(Rejection::Foreign);
         }
         let read = |index| gather(field(header, index)).ok_or(Rejection::Corrupted);
@@ -119,6 +121,7 @@ impl Codec {
         if intact { Ok(parsed) } else { Err(Rejection::Corrupted) }
     }
 
+    #[inline]
     fn check(&self, header: &Header) -> u32 {
         let place = u64::from(header.room) << 32 | u64::from(header.sender);
         let number = u64::from(self.run) << 32 | u64::from(header.seq);

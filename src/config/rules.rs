@@ -31,9 +31,10 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !is_loopback(self.server.listen) {
+        if self.auth.open_to_network {
             warnings.push(format!(
-                "auth.open_to_network = true: whoever reaches {} can read and write every room without authentication",
+                "auth.open_to_network = true: whoever reaches {}, if only through a proxy, can read and write every \
+                 room without authentication",
                 self.server.listen
             ));
         }
@@ -198,6 +199,8 @@ mod tests {
     fn what_is_open_is_warned_about() {
         let mut config = Config::default();
         assert_eq!(config.warnings(), [""; 0]);
+        config.auth.open_to_network = true;
+        assert!(config.warnings()[0].contains("127.0.0.1:8080"), "a proxy may open it to others");
         config.server.listen = "0.0.0.0:80".parse().unwrap();
         config.server.admin_listen = "10.0.0.1:81".parse().unwrap();
         let warnings = config.warnings();

@@ -30,8 +30,9 @@ use crate::{
     },
 };
 
-/// Connections at once: a few scrapers and probes. More wait in the listener's backlog.
-const CONNECTIONS_MAX: usize = 64;
+/// Connections at once: a few scrapers and probes. More wait in the listener's backlog. Less than what is kept of the
+/// descriptors for the process as a whole.
+pub(super) const CONNECTIONS_MAX: usize = 32;
 /// How long a connection may take for a request, or idle between two, in seconds: longer than usual scrape intervals.
 const IDLE_TIMEOUT_SECS: u64 = 90;
 /// How long a connection lives at most, in seconds, whatever it does: one that never reads its answers ends too.
@@ -57,7 +58,7 @@ pub struct Admin {
 /// If the listener cannot be used at all.
 pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let rule = if listener.local_addr()?.ip().is_loopback() {
+    let rule = if listener.local_addr()?.ip().to_canonical().is_loopback() {
         OriginRule::Loopback
     } else {
         OriginRule::Any

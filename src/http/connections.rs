@@ -1,4 +1,4 @@
-//! How many sessions the server holds: one count for all shards, and its bound.
+//! How many sessions and sockets the server holds: one count of each for all shards, and their bounds.
 
 use std::sync::{
     Arc,
@@ -10,19 +10,51 @@ use std::sync::{
 pub struct Connections {
     now: AtomicUsize,
     max: usize,
+    /// Handshakes in flight on all shards.
+    pending: AtomicUsize,
+    sockets_max: usize,
 }
 
 impl Connections {
     /// None so far, and at most `max`.
     #[must_use]
     pub const fn new(max: usize) -> Self {
-        Self { now: AtomicUsize::new(0), max }
+        Self {
+            now: AtomicUsize::new(0),
+            max,
+            pending: AtomicUsize::new(0),
+            sockets_max: usize::MAX,
+        }
+    }
+
+    /// Bounds the sockets, those included that are still in their handshake: nobody is accepted above that, so that
+    /// the rest of the process never runs out of descriptors.
+    #[must_use]
+    pub const fn with_sockets_max(self, sockets_max: usize) -> Self {
+        Self { sockets_max, ..self }
     }
 
     /// How many there are now.
     #[must_use]
     pub fn count(&self) -> usize {
         self.now.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more socket is one too many.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.count() + self.pending.load(Ordering::Relaxed) >= self.sockets_max
+    }
+
+    /// A handshake began.
+    pub(super) fn begin(&self) {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A handshake ended; whether there were too many sockets until now.
+    pub(super) fn end(&self) -> bool {
+        let was_crowded = self.is_crowded();
+        self.pending.fetch_sub(1, Ordering::Relaxed);
+        was_crowded
     }
 
     /// Takes one off the count: its shard calls this when a session ends.
@@ -63,6 +95,17 @@ impl Drop for Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn handshakes_and_sessions_are_sockets() {
+        let connections = Arc::new(Connections::new(8).with_sockets_max(2));
+        connections.begin();
+        assert!(!connections.is_crowded());
+        let _session = connections.admit().expect("there is room");
+        assert!(connections.is_crowded());
+        assert!(connections.end());
+        assert!(!connections.is_crowded());
+    }
 
     #[test]
     fn the_bound_holds_and_places_come_back() {

@@ -71,7 +71,8 @@ impl Door {
         handshake::run(Pending::new(&self.0), stream, peer, Instant::now())
     }
 
-    /// Whether `pending_handshakes_max` handshakes are in flight, so that the next accept has to wait.
+    /// Whether `pending_handshakes_max` handshakes are in flight, or as many sockets are open as may be, so that the
+    /// next accept has to wait.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.is_full()
@@ -93,15 +94,21 @@ impl Door {
 
     /// Asks the oldest connection that has sent nothing yet to go, if the door is full and there is one.
     pub fn evict(&self) {
-        if self.0.silent.load(Ordering::Relaxed) > 0 {
-            self.0.eviction.notify_one();
-        }
+        self.0.evict();
     }
 }
 
 impl Frame {
     fn is_full(&self) -> bool {
         self.pending.load(Ordering::Relaxed) >= self.site.limits.pending_handshakes_max
+            || self.site.connections.is_crowded()
+    }
+
+    /// Asks the oldest connection that has sent nothing yet to go, if there is one.
+    pub(super) fn evict(&self) {
+        if self.silent.load(Ordering::Relaxed) > 0 {
+            self.eviction.notify_one();
+        }
     }
 
     fn is_closing(&self) -> bool {
@@ -140,6 +147,7 @@ pub(super) struct Pending(Arc<Frame>);
 impl Pending {
     fn new(frame: &Arc<Frame>) -> Self {
         frame.pending.fetch_add(1, Ordering::Relaxed);
+        frame.site.connections.begin();
         frame.gauge.increment(1.0);
         Self(Arc::clone(frame))
     }
@@ -163,7 +171,8 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
         let before = self.pending.fetch_sub(1, Ordering::Release);
-        if before == self.site.limits.pending_handshakes_max {
+        let was_crowded = self.site.connections.end();
+        if before == self.site.limits.pending_handshakes_max || was_crowded {
             (self.room)();
         }
     }

@@ -2,12 +2,14 @@
 
 use std::{
     future::poll_fn,
+    mem::MaybeUninit,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
 };
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::{
     net::TcpStream,
     time::{self, Instant},
@@ -64,19 +66,26 @@ impl Visit {
 
     /// Waits without a buffer.
     async fn first_byte(&self, stream: &TcpStream) -> Result<(), Refusal> {
-        let _silence = self.pending.silence();
+        let silence = self.pending.silence();
         let mut byte = [0];
         let peek = pin!(stream.peek(&mut byte));
         let evicted = pin!(self.pending.evicted());
-        tokio::select! {
+        let refusal = tokio::select! {
             biased;
             peeked = peek => match peeked {
-                Ok(1..) => Ok(()),
-                Ok(0) | Err(_) => Err(Refusal::Lost),
+                Ok(1..) => return Ok(()),
+                Ok(0) | Err(_) => Refusal::Lost,
             },
-            refusal = evicted => Err(refusal),
-            () = time::sleep_until(self.deadline()) => Err(Refusal::Silent),
+            refusal = evicted => refusal,
+            () = time::sleep_until(self.deadline()) => Refusal::Silent,
+        };
+        if refusal == Refusal::Evicted && has_spoken(stream) {
+            // Then it is another one's turn to go.
+            drop(silence);
+            self.pending.evict();
+            return Ok(());
         }
+        Err(refusal)
     }
 
     /// Speaks HTTP until the connection is upgraded, refused or done.
@@ -144,6 +153,11 @@ impl Visit {
             }
         }
     }
+}
+
+/// Whether the peer's first byte is there: the kernel knows before a task is told.
+fn has_spoken(stream: &TcpStream) -> bool {
+    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
 }
 
 /// Why a connection ended that was neither upgraded nor refused; `None` for one that had its pages and left, or idled

@@ -185,7 +185,7 @@ impl Refusal {
     }
 
     /// Adds one to the refusals of this label.
-    pub(super) fn count(self) {
+    pub(crate) fn count(self) {
         metrics::counter!(CONNECTIONS_REFUSED, "reason" => self.label()).increment(1);
     }
 
@@ -215,7 +215,7 @@ impl Refusal {
     }
 
     /// The answer as it goes over the wire where hyper cannot send it; `None` where the peer gets none.
-    pub(super) fn bytes(self) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(self) -> Option<Vec<u8>> {
         let status = self.status()?;
         let text = self.text();
         let date = httpdate::fmt_http_date(SystemTime::now());

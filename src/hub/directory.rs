@@ -80,7 +80,7 @@ impl Directory {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(uproar_loom)))]
 mod tests {
     use super::*;
 

@@ -4,9 +4,9 @@
 //! found it full and wait for room. The second use is a protocol like the doorbell's, model-checked below: a sender
 //! that was turned away enters the set and tries once more; the receiver makes room and then looks at the set.
 
-#[cfg(loom)]
+#[cfg(uproar_loom)]
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(uproar_loom))]
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The most shards that a node can have: the width of a [`ShardSet`].
@@ -62,7 +62,7 @@ fn bits(mut words: [u64; SHARDS_MAX / 64]) -> impl Iterator<Item = usize> {
     })
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(uproar_loom)))]
 mod tests {
     use super::*;
 
@@ -79,34 +79,73 @@ mod tests {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, uproar_loom))]
 mod model {
-    use loom::sync::Arc;
-    use loom::sync::atomic::AtomicBool;
+    use loom::sync::atomic::AtomicUsize;
+    use loom::sync::{Arc, Notify};
     use loom::thread;
 
     use super::*;
 
-    /// A sender that found the queue full and sleeps, while the queue has room and no wake is on the way, would
-    /// sleep for ever.
+    /// A queue of one place. Where it finds itself full it has the fence that crossbeam's bounded channel has there.
+    #[derive(Default)]
+    struct Queue(AtomicUsize);
+
+    impl Queue {
+        fn try_send(&self) -> bool {
+            let sent = self.0.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            if !sent {
+                fence(Ordering::SeqCst);
+            }
+            sent
+        }
+
+        fn try_recv(&self) -> bool {
+            self.0.compare_exchange(1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        }
+    }
+
+    /// A sender that found the queue full and sleeps, while the queue has room and no wake is on the way, would sleep
+    /// for ever, which loom reports.
     #[test]
     fn whoever_was_turned_away_is_woken() {
         loom::model(|| {
             let waiting = Arc::new(ShardSet::default());
-            let full = Arc::new(AtomicBool::new(true));
+            let queue = Arc::new(Queue::default());
+            let poll = Arc::new(Notify::new());
+            assert!(queue.try_send());
             let sender = {
-                let (waiting, full) = (waiting.clone(), full.clone());
+                let (waiting, queue, poll) = (waiting.clone(), queue.clone(), poll.clone());
                 thread::spawn(move || {
-                    waiting.insert(1);
-                    fence(Ordering::SeqCst); // As the channel has where it finds itself full.
-                    !full.load(Ordering::Relaxed)
+                    // As a shard does at the end of each turn.
+                    while !queue.try_send() {
+                        waiting.insert(1);
+                        if queue.try_send() {
+                            break;
+                        }
+                        poll.wait();
+                    }
                 })
             };
-            full.store(false, Ordering::Relaxed);
-            let woken = waiting.take().count() == 1;
-            let sent = sender.join().unwrap();
-            // Whoever entered after the look is found by the next one, unless it saw the room by itself.
-            assert!(woken || sent, "asleep for ever");
+            assert!(queue.try_recv());
+            waiting.take().for_each(|_| poll.notify());
+            sender.join().unwrap();
+        });
+    }
+
+    /// A shard that leaves a room while another enters it takes nobody else out.
+    #[test]
+    fn leaving_and_entering_do_not_disturb_each_other() {
+        loom::model(|| {
+            let set = Arc::new(ShardSet::default());
+            set.insert(0);
+            let other = {
+                let set = set.clone();
+                thread::spawn(move || set.insert(1))
+            };
+            set.remove(0);
+            other.join().unwrap();
+            assert_eq!(set.iter().collect::<Vec<_>>(), [1]);
         });
     }
 }

@@ -88,6 +88,15 @@ impl CloseReason {
         Self::LABELS[self.index()]
     }
 
+    /// Which rule of the protocol the peer broke.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Protocol(what) => Some(what),
+            _ => None,
+        }
+    }
+
     /// Whether the peer broke the protocol or a limit.
     #[must_use]
     pub const fn is_violation(&self) -> bool {

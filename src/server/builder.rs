@@ -75,8 +75,9 @@ impl Builder {
     /// What is wrong with the configuration, the routes, the addresses or the system.
     pub fn bind(self) -> Result<Server, StartError> {
         self.config.validate().map_err(StartError::Config)?;
-        let connections_max =
-            Descriptors::raise().connections_max(&self.config).map_err(refused)?;
+        let descriptors = Descriptors::raise();
+        let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
+        let sockets_max = descriptors.sockets_max(&self.config);
         let routes = Routes::new(self.routes.clone())?;
         let exposition = Exposition::install()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -88,7 +89,7 @@ impl Builder {
         let admin = wiring::bind(self.config.server.admin_listen, "server.admin_listen")?;
         let address = listeners[0].local_addr()?;
         let readiness = Arc::new(Readiness::default());
-        let connections = Arc::new(Connections::new(connections_max));
+        let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
         let site = Arc::new(Site::new(Settings {
             routes,
             limits: handshake_limits(&self.config),
@@ -177,7 +178,7 @@ fn handshake_limits(config: &Config) -> Limits {
 
 /// A loopback address that nobody has to authenticate at is for this machine's own programs and pages.
 fn origin_rule(config: &Config) -> OriginRule {
-    if config.server.listen.ip().is_loopback() && !config.auth.open_to_network {
+    if config.server.listen.ip().to_canonical().is_loopback() && !config.auth.open_to_network {
         OriginRule::Loopback
     } else {
         OriginRule::Any

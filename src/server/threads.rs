@@ -10,6 +10,7 @@ use crossbeam_channel::Sender;
 
 use crate::http::Connections;
 use crate::hub::Hub;
+use crate::panics;
 use crate::protocol::Handler;
 use crate::server::run_error::RunError;
 use crate::server::stopper::Event;
@@ -41,8 +42,13 @@ impl Ready {
             let ended = match catch_unwind(AssertUnwindSafe(|| self.run())) {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(source)) => Err(RunError::Failed { shard, source }),
-                Err(panic) => Err(RunError::Panicked { shard, message: message(&*panic) }),
+                Err(panic) => {
+                    Err(RunError::Panicked { shard, message: panics::message(&*panic).to_owned() })
+                }
             };
+            if let Err(error) = &ended {
+                tracing::error!(%error, "the server cannot go on");
+            }
             // A server that is gone does not want to know.
             let _ = events.send(Event::Ended(ended));
         })
@@ -53,9 +59,4 @@ impl Ready {
         let routes: Rc<[Arc<dyn Handler>]> = handlers.into();
         Shard::new(wiring, Parts { shard, hub, routes, bounds, connections })?.run()
     }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

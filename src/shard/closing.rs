@@ -59,7 +59,7 @@ impl State {
         }
         session.clear(flag::PAUSED | flag::DOOMED | flag::MANY_ROOMS);
         session.set(flag::CLOSING);
-        let (route, messages, opened) = (session.route, session.messages, session.opened);
+        let route = session.route;
         let patience = match reason.is_orderly() {
             true => self.bounds.heartbeat_timeout_ticks,
             false => self.bounds.close_timeout_ticks,
@@ -70,14 +70,26 @@ impl State {
         extra.unread = Vec::new();
         self.counters.routes[usize::from(route)].sessions -= 1;
         self.counters.closed[reason.index()] += 1;
-        let open_secs = (self.tick - opened) as f64 * TICK.as_secs_f64();
-        tracing::debug!(
-            session = %self.id(slot), reason = reason.label(), messages, open_secs, "session closed"
-        );
+        self.log_end(slot, reason);
         match reason.close() {
             Some(close) => self.say_goodbye(slot, reason, &close),
             None => self.remove(slot),
         }
+    }
+
+    fn log_end(&mut self, slot: u32, reason: &CloseReason) {
+        let Some(peer) = self.peers.remove(&slot) else { return };
+        let session = &self.sessions[slot as usize];
+        tracing::debug!(
+            session = %self.id(slot),
+            %peer,
+            reason = reason.label(),
+            cause = reason.cause(),
+            open_secs = f64::from(self.tick - session.opened) * TICK.as_secs_f64(),
+            messages = session.messages,
+            unsent_bytes = session.extra.as_ref().map_or(0, |extra| extra.outbox.bytes()),
+            "session closed"
+        );
     }
 
     fn tell_handler(&mut self, slot: u32, reason: &CloseReason) {

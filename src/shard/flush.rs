@@ -9,20 +9,36 @@ use std::ops::Range;
 
 use crate::protocol::CloseReason;
 use crate::shard::broadcast::Broadcast;
+use crate::shard::counters::Counters;
 use crate::shard::outbox::SLICES_MAX;
 use crate::shard::session::{NONE, Session, flag};
 use crate::shard::state::State;
 
-/// Members served before the turn looks at its other work: about a millisecond of kernel time.
+/// Members served, and bytes written to them, before the turn looks at its other work: about a millisecond of kernel
+/// time each.
 const SERVED_MAX: usize = 256;
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What is left of one step.
+struct Budget {
+    served: usize,
+    /// The shard's count of bytes written at which the step ends.
+    bytes_out: u64,
+}
+
+impl Budget {
+    fn is_spent(&self, counters: &Counters) -> bool {
+        self.served == 0 || counters.bytes_out >= self.bytes_out
+    }
+}
 
 impl State {
     /// One step of every flush there is: fresh rooms first, then those begun, then the sessions with output of
-    /// their own, with a budget of writes for each of the three.
+    /// their own, with a budget for each of the three.
     pub(crate) fn flush_step(&mut self) {
-        let mut budget = SERVED_MAX;
+        let mut budget = self.budget();
         for _ in 0..self.fresh.len() {
-            if budget == 0 {
+            if budget.is_spent(&self.counters) {
                 break;
             }
             let Some(room) = self.fresh.pop_front() else { break };
@@ -30,9 +46,9 @@ impl State {
                 self.serve(room, &mut budget);
             }
         }
-        let mut budget = SERVED_MAX;
+        let mut budget = self.budget();
         for _ in 0..self.begun.len() {
-            if budget == 0 {
+            if budget.is_spent(&self.counters) {
                 break;
             }
             let Some(room) = self.begun.pop_front() else { break };
@@ -43,13 +59,22 @@ impl State {
         self.flush_touched();
     }
 
+    fn budget(&self) -> Budget {
+        Budget { served: SERVED_MAX, bytes_out: self.counters.bytes_out + BYTES_MAX }
+    }
+
     /// Whether another step has something to do.
     pub(crate) fn has_to_flush(&self) -> bool {
         !self.fresh.is_empty() || !self.begun.is_empty() || !self.touched.is_empty()
     }
 
     fn flush_touched(&mut self) {
-        for _ in 0..self.touched.len().min(SERVED_MAX) {
+        let mut budget = self.budget();
+        for _ in 0..self.touched.len() {
+            if budget.is_spent(&self.counters) {
+                break;
+            }
+            budget.served -= 1;
             let Some(slot) = self.touched.pop_front() else { break };
             if let Some(session) = self.sessions.get_mut(slot as usize) {
                 session.clear(flag::TOUCHED);
@@ -80,11 +105,12 @@ impl State {
     }
 
     /// Serves the room's members as far as the budget goes.
-    fn serve(&mut self, room: u32, budget: &mut usize) {
+    fn serve(&mut self, room: u32, budget: &mut Budget) {
         let Some(mut broadcast) = self.rooms.get_mut(room).current.take() else { return };
-        let until = broadcast.end.min(broadcast.cursor + *budget);
-        *budget -= until - broadcast.cursor;
-        for position in broadcast.cursor..until {
+        while broadcast.cursor < broadcast.end && !budget.is_spent(&self.counters) {
+            let position = broadcast.cursor;
+            broadcast.cursor += 1;
+            budget.served -= 1;
             let slot = self.rooms.get(room).members[position];
             if slot == NONE {
                 continue;
@@ -99,8 +125,7 @@ impl State {
                 self.serve_around(slot, room, &broadcast, exclusions);
             }
         }
-        broadcast.cursor = until;
-        if until < broadcast.end {
+        if broadcast.cursor < broadcast.end {
             self.rooms.get_mut(room).current = Some(broadcast);
             self.begun.push_back(room);
         } else {
@@ -124,7 +149,10 @@ impl State {
                     self.queue_rest(slot, room, broadcast, written);
                 }
             }
-            Err(_) => self.doom(slot, CloseReason::Lost),
+            Err(error) => {
+                self.note_failure(slot, &error);
+                self.doom(slot, CloseReason::Lost);
+            }
         }
     }
 
@@ -163,7 +191,10 @@ impl State {
                     self.queue_pieces(slot, room, broadcast, exclusions, written);
                 }
             }
-            Err(_) => self.doom(slot, CloseReason::Lost),
+            Err(error) => {
+                self.note_failure(slot, &error);
+                self.doom(slot, CloseReason::Lost);
+            }
         }
     }
 

@@ -77,13 +77,15 @@ pub(crate) struct Listener {
     /// Somebody may wait: readiness is told once, and not again until the queue was found empty.
     may_wait: bool,
     not_before: Option<Instant>,
+    /// Accepts have failed since the last one that did not; only the first failure is worth a line.
+    is_failing: bool,
     /// The door is full; others wait in the kernel's queue until it has room.
     is_held: bool,
 }
 
 impl Listener {
     pub(crate) fn new(listener: mio::net::TcpListener) -> Self {
-        Self { listener, may_wait: true, not_before: None, is_held: false }
+        Self { listener, may_wait: true, not_before: None, is_failing: false, is_held: false }
     }
 
     /// The kernel said that somebody waits.
@@ -127,7 +129,10 @@ impl Listener {
     pub(crate) fn accept(&mut self, now: Instant) -> Accepted {
         self.not_before = None;
         match self.listener.accept() {
-            Ok((stream, peer)) => Accepted::Connection(stream, peer),
+            Ok((stream, peer)) => {
+                self.is_failing = false;
+                Accepted::Connection(stream, peer)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.may_wait = false;
                 Accepted::Drained
@@ -138,18 +143,19 @@ impl Listener {
 
     fn failed(&mut self, error: &io::Error, now: Instant) -> AcceptError {
         use rustix::io::Errno;
-        let errno = Errno::from_io_error(error);
-        match errno {
-            Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => AcceptError::Aborted,
+        let kind = match Errno::from_io_error(error) {
+            Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => return AcceptError::Aborted,
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                self.not_before = Some(now + BACKOFF);
                 AcceptError::Descriptors
             }
-            _ => {
-                self.not_before = Some(now + BACKOFF);
-                AcceptError::Other
-            }
+            _ => AcceptError::Other,
+        };
+        if !self.is_failing {
+            tracing::warn!(%error, "connections cannot be accepted; trying again until they can");
         }
+        self.is_failing = true;
+        self.not_before = Some(now + BACKOFF);
+        kind
     }
 
     /// Gives the socket back for deregistering.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use mio::Interest;
 use mio::net::TcpStream;
 
+use crate::http::Refusal;
 use crate::hub::mailbox::{Control, Request};
 use crate::protocol::{CloseReason, Context};
 use crate::shard::actions::Desk;
@@ -108,7 +109,12 @@ impl Shard {
         let slot = entry.key() as u32;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, token(slot), interest) {
-            tracing::warn!(%error, "a connection could not be watched and is dropped");
+            tracing::warn!(%error, "a connection cannot be watched and is turned away");
+            Refusal::ShardBusy.count();
+            if let Some(answer) = Refusal::ShardBusy.bytes() {
+                // A few hundred bytes fit an empty socket buffer, or the peer is gone.
+                let _ = State::write_once(&mut stream, &answer);
+            }
             self.state.connections.release();
             return;
         }
@@ -143,7 +149,10 @@ impl Shard {
 
     fn open(&mut self, slot: u32, route: usize, request: &crate::protocol::Request) {
         let (id, routes) = (self.state.id(slot), Rc::clone(&self.state.routes));
-        tracing::debug!(session = %id, peer = %request.address, path = request.uri.path(), "session opened");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            self.state.peers.insert(slot, request.address);
+            tracing::debug!(session = %id, peer = %request.address, path = request.uri.path(), "session opened");
+        }
         let mut desk = Desk { state: &mut self.state, slot };
         routes[route].open(&mut Context::new(id, &mut desk), request);
     }

@@ -111,7 +111,8 @@ impl State {
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
+                Err(error) => {
+                    self.note_failure(slot, &error);
                     self.lose(slot);
                     return;
                 }

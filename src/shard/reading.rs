@@ -46,7 +46,8 @@ impl State {
                 self.mark_ready(slot);
                 0
             }
-            Err(_) => {
+            Err(error) => {
+                self.note_failure(slot, &error);
                 self.lose(slot);
                 0
             }

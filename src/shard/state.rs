@@ -1,6 +1,8 @@
 //! What a shard owns and every part of its turn works on.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,6 +65,8 @@ pub(crate) struct State {
     /// Parts of the slab that were looked at for what time does to sessions.
     pub(crate) swept: usize,
     pub(crate) generation: u32,
+    /// Whose each session is, for the line at its end: only while sessions are logged.
+    pub(crate) peers: HashMap<u32, SocketAddr>,
     pub(crate) flush: u32,
     /// Nobody is told of the leaving of others any more.
     pub(crate) is_stopping: bool,
@@ -106,6 +110,7 @@ impl State {
             tick: 0,
             swept: 0,
             generation: 0,
+            peers: HashMap::new(),
             flush: 0,
             is_stopping: false,
             scratch: Vec::new(),
@@ -174,6 +179,11 @@ impl State {
             session.set(flag::DOOMED);
             self.doomed.push((slot, reason));
         }
+    }
+
+    /// Logs why a session's socket failed; the session is lost.
+    pub(crate) fn note_failure(&self, slot: u32, error: &io::Error) {
+        tracing::debug!(session = %self.id(slot), %error, "socket failed");
     }
 
     /// Takes what the kernel said of a session's socket.

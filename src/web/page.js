@@ -19,8 +19,6 @@ const NAME_KEY = 'uproar.name';
 const ROOM_BYTES_MAX = 200;
 /** After this long the same sender is named again. */
 const GROUP_MS = 5 * 60_000;
-/** Closer to the end than this counts as being there. */
-const PINNED_PX = 40;
 const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
 const HINT = 'Enter sends, Shift+Enter starts a new line.';
 
@@ -166,26 +164,26 @@ class Outbox {
   }
 }
 
-/** What was said, the newest at the end, in view unless the reader has scrolled away from there. */
+/**
+ * What was said, the newest at the end. The style sheet lets the view scroll from its end: at 0 the browser keeps the
+ * newest in view, further up it keeps what is being read.
+ */
 class Log {
   #view = $('log');
   #list = $('messages');
   #newest = $('newest');
-  #pinned = true;
-  #frame = 0;
+  #atEnd = true;
   #last = { speaker: null, time: 0 };
 
   constructor() {
     this.#view.addEventListener('scroll', () => {
-      const { scrollHeight, scrollTop, clientHeight } = this.#view;
-      this.#pinned = scrollHeight - scrollTop - clientHeight < PINNED_PX;
-      if (this.#pinned) this.#newest.hidden = true;
+      this.#atEnd = this.#view.scrollTop > -1;
+      if (this.#atEnd) this.#newest.hidden = true;
     });
     this.#newest.addEventListener('click', () => {
       this.#view.focus();
-      this.#scrollDown();
+      this.#view.scrollTop = 0;
     });
-    new ResizeObserver(() => this.#pinned && this.#scrollDown()).observe(this.#view);
   }
 
   notice(text) {
@@ -203,8 +201,8 @@ class Log {
   own(text) {
     const { item, foot } = this.#message('own', 'You', text);
     const delivery = foot.appendChild(element('span', 'delivery'));
-    this.#pinned = true;
     this.#append(item);
+    this.#view.scrollTop = 0;
     const words = { waiting: 'waiting', sending: 'sending', sent: 'sent', lost: 'not sent' };
     return (progress) => {
       item.dataset.delivery = progress;
@@ -235,16 +233,7 @@ class Log {
     $('empty').hidden = true;
     this.#list.append(item);
     while (this.#list.childElementCount > SHOWN_MAX) this.#list.firstElementChild.remove();
-    if (this.#pinned) this.#scrollDown();
-    else this.#newest.hidden = false;
-  }
-
-  /** Once per painted frame, however many messages came. */
-  #scrollDown() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#view.scrollTop = this.#view.scrollHeight;
-    });
+    this.#newest.hidden = this.#atEnd;
   }
 }
 

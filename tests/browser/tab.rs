@@ -23,11 +23,7 @@ impl Tab {
 
     /// The value of a JavaScript expression in the page; a promise is awaited.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.connection.call("Runtime.evaluate", &asked);
-        let thrown = &answer["exceptionDetails"];
-        assert!(thrown.is_null(), "{expression}: {thrown}");
-        answer["result"]["value"].take()
+        self.try_eval(expression).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
     /// Waits until a JavaScript expression is true.
@@ -35,7 +31,7 @@ impl Tab {
         let probe = format!("Boolean({expression})");
         wait_for(
             self,
-            |tab| (tab.eval(&probe) == true).then_some(()),
+            |tab| (tab.try_eval(&probe).ok()? == true).then_some(()),
             |tab| {
                 format!(
                     "{expression}, on a page that says:\n{}",
@@ -43,6 +39,15 @@ impl Tab {
                 )
             },
         );
+    }
+
+    /// Fails while the tab is between two pages, and has no place to evaluate anything.
+    fn try_eval(&mut self, expression: &str) -> Result<Value, Value> {
+        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let mut answer = self.connection.try_call("Runtime.evaluate", &asked)?;
+        let thrown = &answer["exceptionDetails"];
+        assert!(thrown.is_null(), "{expression}: {thrown}");
+        Ok(answer["result"]["value"].take())
     }
 
     /// Waits until the page shows `text` in an element that matches `selector`.
@@ -105,6 +110,10 @@ impl Connection {
 
     /// Calls a method of the protocol and waits for its result.
     pub(crate) fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.last_id += 1;
         let call = json!({"id": self.last_id, "method": method, "params": params});
         self.socket.send(Message::text(call.to_string())).expect("the browser takes a call");
@@ -116,8 +125,8 @@ impl Connection {
             let mut answer: Value =
                 serde_json::from_slice(&message.into_data()).expect("the browser speaks JSON");
             if answer["id"] == self.last_id {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].take();
+                let error = answer["error"].take();
+                return if error.is_null() { Ok(answer["result"].take()) } else { Err(error) };
             }
         }
     }

@@ -3,7 +3,7 @@
 //! The rules that the decoder alone can prove, cut at every place, are in the tests of the codec; here the rows show
 //! that the server as a whole keeps to them.
 
-#![allow(clippy::expect_used, reason = "the functions that the tests share fail the test")]
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 #[path = "../support/mod.rs"]
 mod support;

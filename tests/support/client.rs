@@ -35,6 +35,9 @@ impl Frame {
 pub struct Client {
     pub stream: TcpStream,
     received: Vec<u8>,
+    /// Everything that the server sent, the head included, and everything sent to it behind the request.
+    pub bytes_read: u64,
+    pub bytes_written: u64,
 }
 
 impl Client {
@@ -59,7 +62,7 @@ impl Client {
 
     fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), bytes_read: 0, bytes_written: 0 }
     }
 
     /// Upgrades a connection on `path`.
@@ -68,12 +71,14 @@ impl Client {
         client.write(request(path).as_bytes());
         let head = client.read_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        client.bytes_written = 0;
         client
     }
 
     /// Sends bytes as they are.
     pub fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server takes bytes");
+        self.bytes_written += bytes.len() as u64;
     }
 
     /// Sends a whole text message.
@@ -121,6 +126,7 @@ impl Client {
         let mut buffer = [0; 65536];
         let bytes = self.stream.read(&mut buffer)?;
         self.received.extend_from_slice(&buffer[..bytes]);
+        self.bytes_read += bytes as u64;
         Ok(bytes)
     }
 }

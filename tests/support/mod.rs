@@ -1,10 +1,12 @@
 //! What the tests of the real binary share: starting and stopping it, raw WebSocket clients, its metrics.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
-#![allow(unreachable_pub, reason = "each test binary has this as a private module")]
+#![allow(unreachable_pub, reason = "a module of each test, public to it alone")]
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 pub mod client;
+pub mod markdown;
+pub mod scrape;
 pub mod server;
 
 use std::time::{Duration, Instant};

@@ -60,11 +60,9 @@ impl Churn {
     fn jobs(self, plan: &Plan) -> impl Iterator<Item = Job> + use<> {
         let rooms = plan.rooms.iter().filter(|room| room.class == Class::Main).count();
         let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
-        let begin = Instant::now();
-        let until =
-            |time_ns: u64| Duration::from_nanos(time_ns.saturating_sub(self.clock.now_ns()));
-        let first = begin + until(self.times.start_ns);
-        let end = begin + until(self.times.stop_ns);
+        let (now, now_ns) = (Instant::now(), self.clock.now_ns());
+        let at = |time_ns: u64| now + Duration::from_nanos(time_ns.saturating_sub(now_ns));
+        let (first, end) = (at(self.times.start_ns), at(self.times.stop_ns));
         let seats = plan.seats().len();
         let job = move |visitor: u32| Job {
             index: seats + visitor as usize,

@@ -150,7 +150,8 @@ pub(crate) struct SentFigures {
     pub(crate) messages: u64,
     /// Over warm-up and measured time.
     pub(crate) per_sec: f64,
-    /// Messages of the timetable that the server did not take in time.
+    /// Messages of the timetable that were not sent by the stop: the server took no more, or the generator was too
+    /// late.
     pub(crate) withheld: u64,
 }
 
@@ -209,30 +210,13 @@ pub(crate) struct Visitors {
 pub(crate) struct Generator {
     /// CPU time of the threads that drive connections.
     pub(crate) cpu_secs: f64,
+    /// How long they could have run but had no core: where it is not far below the CPU time, the machine was too small
+    /// for both sides and the latency is partly its own. Absent where the system does not tell.
+    pub(crate) starved_secs: Option<f64>,
     /// Deliveries for each second of that CPU time.
     pub(crate) deliveries_per_cpu_sec: f64,
     /// Frames for each call of `recv`.
     pub(crate) frames_per_read: f64,
     /// The most memory that the process ever held, where the system tells.
     pub(crate) peak_resident_bytes: Option<u64>,
-}
-
-impl Generator {
-    /// The figures of threads that used so much CPU for so many deliveries and reads.
-    pub(crate) fn new(cpu_ns: u64, deliveries: u64, reads: u64) -> Self {
-        let cpu_secs = crate::clock::secs(cpu_ns);
-        Self {
-            cpu_secs,
-            deliveries_per_cpu_sec: deliveries as f64 / cpu_secs.max(1e-9),
-            frames_per_read: deliveries as f64 / reads.max(1) as f64,
-            peak_resident_bytes: peak_resident_bytes(),
-        }
-    }
-}
-
-/// `VmHWM` of `/proc/self/status`, which is in KiB.
-fn peak_resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

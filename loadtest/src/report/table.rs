@@ -79,12 +79,14 @@ impl Table<'_> {
     }
 
     fn generator(&mut self, generator: &Generator) -> io::Result<()> {
-        let Generator { cpu_secs, deliveries_per_cpu_sec, frames_per_read, .. } = generator;
+        let Generator { cpu_secs, starved_secs, deliveries_per_cpu_sec, frames_per_read, .. } =
+            generator;
+        let starved =
+            starved_secs.map_or(String::new(), |secs| format!(", {secs:.2} s without a core"));
+        self.row("generator", format!("{cpu_secs:.2} s CPU{starved}"))?;
         let rate = count(*deliveries_per_cpu_sec);
-        let figures = format!(
-            "{cpu_secs:.2} s CPU, {rate} deliveries per CPU second, {frames_per_read:.1} per read"
-        );
-        self.row("generator", figures)?;
+        let figures = format!("{rate} deliveries per CPU second, {frames_per_read:.1} per read");
+        self.row("  audited", figures)?;
         match generator.peak_resident_bytes {
             Some(peak) => self.row("  peak RSS", bytes(peak as f64)),
             None => Ok(()),
@@ -160,13 +162,18 @@ impl FanoutReport {
         let sent = &self.sent;
         table.row("sent", format!("{} messages, {}/s", sent.messages, count(sent.per_sec)))?;
         if sent.withheld > 0 {
-            table.row("  withheld", format!("{} that the server did not take", sent.withheld))?;
+            table.row(
+                "  withheld",
+                format!("{} that were due were not sent by the stop", sent.withheld),
+            )?;
         }
         let Deliveries { expected, received, per_sec, payload_bytes_per_sec } = &self.deliveries;
         let rates = format!("{}/s, {}/s", count(*per_sec), bytes(*payload_bytes_per_sec));
         table.row("deliveries", format!("{received} of {expected}, {rates}"))?;
         table.percentiles("latency", &self.latency_us)?;
-        table.percentiles("  of it send lag", &self.send_lag_us)?;
+        if self.load.window.is_none() {
+            table.percentiles("  of it send lag", &self.send_lag_us)?;
+        }
         if let Some(quiet) = &self.quiet {
             table.percentiles("quiet room", &quiet.latency_us)?;
         }

@@ -1,6 +1,7 @@
 //! When visitors leave, and by when the server must have answered.
 //!
-//! All visitors stay equally long and all answers have the same time, so both queues are in order of time by themselves.
+//! All visitors stay equally long and all answers have the same time, so both queues are in order of time by
+//! themselves.
 
 use std::collections::VecDeque;
 

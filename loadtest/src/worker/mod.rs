@@ -46,6 +46,12 @@ const MESSAGE_BYTES_ALWAYS: usize = 64 << 10;
 /// Full buffers that one session may bring before others have their turn.
 const READS_PER_TURN: usize = 4;
 
+/// Messages that may go out between two reads, and at the end of a turn. A thread that cannot keep up is late with
+/// both: were it to send whatever is due first, it would stop reading, and its own backlog would pass for the
+/// server's latency.
+const SENDS_PER_READ: usize = 4;
+const SENDS_PER_TURN: usize = 256;
+
 /// What a thread is told.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -77,6 +83,8 @@ pub(crate) struct Log {
     pub(crate) left: u64,
     /// CPU time of the thread in nanoseconds.
     pub(crate) cpu_ns: u64,
+    /// How long it could have run but had no core, where the system tells.
+    pub(crate) starved_ns: Option<u64>,
     /// Calls of `recv` that brought bytes.
     pub(crate) reads: u64,
 }
@@ -143,6 +151,7 @@ impl Worker {
             endings: self.endings,
             left: self.left,
             cpu_ns: Duration::try_from(cpu).map_or(0, nanos),
+            starved_ns: starved_ns(),
             reads: self.reads,
         })
     }
@@ -249,7 +258,7 @@ impl Worker {
             if let Err(ending) = heard {
                 return self.end(key, &ending);
             }
-            self.outbound.send_due(now, &mut self.sessions);
+            self.outbound.send_due(now, SENDS_PER_READ, &mut self.sessions);
             if !more {
                 return;
             }
@@ -259,7 +268,7 @@ impl Worker {
 
     /// Sends what is due or allowed, and tells other threads that their senders may be free.
     fn send(&mut self, now: u64) {
-        self.outbound.send_due(now, &mut self.sessions);
+        self.outbound.send_due(now, SENDS_PER_TURN, &mut self.sessions);
         if self.auditor.take_moved() {
             self.outbound.send_allowed(now, &mut self.sessions);
             self.board.wake_others(self.index);
@@ -290,4 +299,10 @@ impl Worker {
             }
         }
     }
+}
+
+/// The second figure of the thread's `schedstat`.
+fn starved_ns() -> Option<u64> {
+    let figures = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    figures.split_whitespace().nth(1)?.parse().ok()
 }

@@ -31,7 +31,7 @@ pub(crate) struct Outbound {
 pub(crate) struct Sent {
     /// Messages handed to a socket.
     pub(crate) messages: u64,
-    /// Messages of the timetable that were not, because the server took no more of them.
+    /// Messages of the timetable that were not: the server took no more of them, or this thread was too late.
     pub(crate) withheld: u64,
     /// How long after it was due a message was composed: the generator's own share of the latency, and the server's
     /// where it stopped reading.
@@ -128,9 +128,12 @@ impl Outbound {
         }
     }
 
-    /// Sends everything that is due by the timetable at `now`.
-    pub(crate) fn send_due(&mut self, now: u64, sessions: &mut Slab<Session>) {
-        while self.next_due_ns().is_some_and(|due| due <= now) {
+    /// Sends what is due by the timetable at `now`, for at most so many turns of senders.
+    pub(crate) fn send_due(&mut self, now: u64, turns: usize, sessions: &mut Slab<Session>) {
+        for _ in 0..turns {
+            if self.next_due_ns().is_none_or(|due| due > now) {
+                return;
+            }
             let Some(round) = &mut self.round else { return };
             round.begun = true;
             if round.timetable.is_none() {

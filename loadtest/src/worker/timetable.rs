@@ -1,4 +1,5 @@
-//! When the messages of an open loop are due: at even distances, dealt to the senders in turn, whatever the server does.
+//! When the messages of an open loop are due: at even distances, dealt to the senders in turn, whatever the server
+//! does.
 
 use crate::clock::{NANOS_PER_SEC, secs};
 

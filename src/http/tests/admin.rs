@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::exposition::Exposition;
-use crate::http::{Admin, serve_admin};
+use crate::http::{Admin, admin, serve_admin};
 
 struct Operator {
     address: SocketAddr,
@@ -102,7 +102,7 @@ fn a_scraper_keeps_its_connection() {
 fn connections_that_do_nothing_do_not_keep_the_operator_out_for_good() {
     operate(async |operator| {
         let mut idle = Vec::new();
-        for _ in 0..64 {
+        for _ in 0..admin::CONNECTIONS_MAX {
             idle.push(TcpStream::connect(operator.address).await.expect("it listens"));
         }
         // The next waits for a place, and one is free as soon as any of the others leaves.
