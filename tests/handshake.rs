@@ -78,7 +78,7 @@ fn a_session_opens_and_what_is_wrong_is_refused_and_counted() {
     check_refused(&server, &plain("/relay/a", ""), 426, "upgrade_required");
     let long = format!("X: {}\r\n", "x".repeat(17_000));
     check_refused(&server, &plain("/", &long), 431, "header_too_large");
-    assert_eq!(server.metric("uproar_sessions_opened_total", &[]), 1.0);
+    server.wait_for_metric("uproar_sessions_opened_total", &[], |opened| opened == 1.0);
 }
 
 #[test]
