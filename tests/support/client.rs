@@ -55,10 +55,19 @@ impl Client {
         Self::over(socket.into(), path)
     }
 
+    /// Connects and says nothing yet.
+    pub fn raw(address: SocketAddr) -> Self {
+        Self::of(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Self { stream, received: Vec::new(), bytes_read: 0, bytes_written: 0 }
+    }
+
     /// Upgrades a connection on `path`.
     pub fn over(stream: TcpStream, path: &str) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        let mut client = Self { stream, received: Vec::new(), bytes_read: 0, bytes_written: 0 };
+        let mut client = Self::of(stream);
         client.write(request(path).as_bytes());
         let head = client.read_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test gives up: far longer than it ever should.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Lets time pass, where a test is about time.
+pub fn pause(duration: Duration) {
+    std::thread::park_timeout(duration);
+}
+
 /// Asks again until there is an answer; fails with `what` after a long while.
 pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
