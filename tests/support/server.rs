@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::client::Client;
 use super::{PATIENCE, wait_for};
 
 /// A free port of this machine alone.
@@ -93,6 +94,23 @@ impl Server {
             let line = self.log.recv_timeout(PATIENCE).expect("the log has the line");
             if wanted(&line) {
                 return line;
+            }
+        }
+    }
+
+    /// Connects clients to a path until each shard has some of them.
+    pub fn crowd(&self, path: &str, shards: usize) -> Vec<Client> {
+        let mut clients = Vec::new();
+        let has_some = |shard: usize| {
+            let shard = format!("shard=\"{shard}\"");
+            self.metric("uproar_sessions", &[&shard]) > 0.0
+        };
+        loop {
+            clients.extend((0..4).map(|_| Client::connect(self.address, path)));
+            let open = clients.len() as f64;
+            self.wait_for_metric("uproar_sessions", &[], |sessions| sessions == open);
+            if (0..shards).all(has_some) {
+                return clients;
             }
         }
     }
