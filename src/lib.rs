@@ -1,5 +1,10 @@
 //! Uproar, a WebSocket chat and broadcast server.
 
+#[cfg(windows)]
+compile_error!(
+    "Uproar does not run on Windows, whose sockets lack what its reactor is built on: run the container"
+);
+
 pub mod cli;
 pub mod config;
 mod cores;

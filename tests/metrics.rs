@@ -105,27 +105,11 @@ fn label_values_are_bounded() {
     }
 }
 
-/// Clients until each of two shards has some, so that there is something to hand from one to the other.
-fn crowd(server: &Server, path: &str) -> Vec<Client> {
-    let mut clients = Vec::new();
-    let on = |shard: &str| {
-        server.metric("uproar_sessions", &[&format!("shard=\"{shard}\""), "protocol=\"relay\""])
-    };
-    loop {
-        clients.extend((0..4).map(|_| Client::connect(server.address, path)));
-        let open = clients.len() as f64;
-        server.wait_for_metric("uproar_sessions", &["relay"], |sessions| sessions == open);
-        if on("0") > 0.0 && on("1") > 0.0 {
-            return clients;
-        }
-    }
-}
-
 #[test]
 fn traffic_adds_up() {
     const MESSAGES: usize = 10;
     let server = Server::start(&["--echo", "--shards", "2"]);
-    let mut clients = crowd(&server, "/relay/sums");
+    let mut clients = server.crowd("/relay/sums", 2);
     let members = clients.len();
     for client in &mut clients {
         for number in 0..MESSAGES {

@@ -15,8 +15,8 @@ use support::server::Server;
 use support::wait_for;
 use uproar::{Config, Context, Handler, Message, Request, RunError};
 
-/// Reads on until the Close of a stopping server, and answers it; the frames before it.
-fn until_close(client: &mut Client) -> Vec<Vec<u8>> {
+/// Reads on until the Close of a stopping server, answers it and hangs up; the frames before it.
+fn until_close(mut client: Client) -> Vec<Vec<u8>> {
     let mut payloads = Vec::new();
     loop {
         let frame = client.next();
@@ -32,15 +32,14 @@ fn until_close(client: &mut Client) -> Vec<Vec<u8>> {
 
 fn stops_on(signal: &str) {
     let mut server = Server::start(&["--shards", "2", "--echo"]);
-    let mut clients: Vec<_> = (0..200)
+    let clients: Vec<_> = (0..200)
         .map(|number| {
             let path = ["/", "/echo", "/relay/a"][number % 3];
             Client::connect(server.address, path)
         })
         .collect();
     server.signal(signal);
-    clients.iter_mut().for_each(|client| assert!(until_close(client).is_empty()));
-    drop(clients);
+    clients.into_iter().for_each(|client| assert!(until_close(client).is_empty()));
     assert_eq!(server.wait().code(), Some(0));
 }
 
@@ -79,7 +78,7 @@ fn what_was_queued_is_delivered_first() {
     // However slow the machine is that reads: it is about what is queued, not about the time.
     let patient = [("UPROAR_SERVER__DRAIN_SECS", "3600")];
     let mut server = Server::start_with(&["--shards", "2"], &patient);
-    let mut readers: Vec<_> = (0..4).map(|_| Client::connect(server.address, "/relay/a")).collect();
+    let readers: Vec<_> = (0..4).map(|_| Client::connect(server.address, "/relay/a")).collect();
     let mut sender = Client::connect(server.address, "/relay/a");
     let message = |number: usize| {
         let mut message = format!("{number:05} ").into_bytes();
@@ -100,8 +99,8 @@ fn what_was_queued_is_delivered_first() {
     let deliveries = server.metric("uproar_deliveries_total", &[]) as usize;
     assert!(server.metric("uproar_outbox_bytes", &[]) > 0.0, "the readers' queues are not empty");
     server.signal("TERM");
-    assert!(until_close(&mut sender).is_empty());
-    for reader in &mut readers {
+    assert!(until_close(sender).is_empty());
+    for reader in readers {
         let got = until_close(reader);
         assert_eq!(got.len(), deliveries / 4);
         assert!(got.iter().enumerate().all(|(number, payload)| *payload == message(number)));

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod markdown;
+pub mod promql;
 pub mod scrape;
 pub mod server;
 

@@ -8,12 +8,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::client::Client;
 use super::{PATIENCE, wait_for};
+
+/// A free port of this machine alone.
+const ANY_PORT: &str = "127.0.0.1:0";
 
 /// One running server.
 pub struct Server {
     child: Child,
     log: Receiver<Value>,
+    /// The lines of its start, "listening" the last.
+    pub start: Vec<Value>,
     pub address: SocketAddr,
     pub admin: SocketAddr,
 }
@@ -27,7 +33,9 @@ impl Server {
     /// Starts the server with these arguments and settings (`("UPROAR_LIMITS__…", "…")`).
     pub fn start_with(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        // As settings, so that arguments and other settings go over them.
+        command
+            .envs([("UPROAR_SERVER__LISTEN", ANY_PORT), ("UPROAR_SERVER__ADMIN_LISTEN", ANY_PORT)]);
         command.args(arguments).envs(settings.iter().copied());
         Self::spawn(command)
     }
@@ -57,7 +65,8 @@ impl Server {
                     line[key].as_str().and_then(|text| text.parse().ok()).expect("an address")
                 };
                 let (address, admin) = (address("listen"), address("admin_listen"));
-                return Self { child, log, address, admin };
+                seen.push(line);
+                return Self { child, log, start: seen, address, admin };
             }
             seen.push(line);
         }
@@ -80,11 +89,28 @@ impl Server {
     }
 
     /// The next line of the log that satisfies `wanted`; lines before it are skipped.
-    pub fn log_line(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn log_line(&self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = self.log.recv_timeout(PATIENCE).expect("the log has the line");
             if wanted(&line) {
                 return line;
+            }
+        }
+    }
+
+    /// Connects clients to a path until each shard has some of them.
+    pub fn crowd(&self, path: &str, shards: usize) -> Vec<Client> {
+        let mut clients = Vec::new();
+        let has_some = |shard: usize| {
+            let shard = format!("shard=\"{shard}\"");
+            self.metric("uproar_sessions", &[&shard]) > 0.0
+        };
+        loop {
+            clients.extend((0..4).map(|_| Client::connect(self.address, path)));
+            let open = clients.len() as f64;
+            self.wait_for_metric("uproar_sessions", &[], |sessions| sessions == open);
+            if (0..shards).all(has_some) {
+                return clients;
             }
         }
     }
