@@ -20,6 +20,12 @@ const SHARED_FRACTION_MIN: usize = 4;
 /// Small frames gather in one segment up to this size; then a new one begins, that the written part can be freed.
 const OWN_BYTES_MAX: usize = 16 * 1024;
 
+/// What a segment costs beside its bytes. Frames of a broadcast that are no larger are copied rather than referred to.
+const SEGMENT_BYTES: usize = size_of::<Segment>();
+
+/// Room for this many segments is kept by an outbox that is empty again.
+const SPARE_SEGMENTS_MAX: usize = 8;
+
 /// What a segment is, and with that whether it may be let go before it was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
@@ -142,6 +148,18 @@ impl Outbox {
         self.bytes
     }
 
+    /// The memory that the queue keeps, shared buffers counted in full: many small frames are more than their bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes + self.segments.len() * SEGMENT_BYTES
+    }
+
+    /// Gives memory back that a longer queue needed.
+    pub(crate) fn shrink(&mut self) {
+        if self.segments.is_empty() && self.segments.capacity() > SPARE_SEGMENTS_MAX {
+            self.segments = VecDeque::new();
+        }
+    }
+
     /// The bytes queued for this session alone, control frames among them.
     pub(crate) fn private_bytes(&self) -> usize {
         self.private_bytes
@@ -178,6 +196,10 @@ impl Outbox {
         if range.is_empty() {
             return;
         }
+        if range.len() <= SEGMENT_BYTES && frame == range.start {
+            self.push_own(&buffer[range], tag, self.segments.len());
+            return;
+        }
         self.bytes += range.len();
         let mut segment = Segment { bytes: Bytes::Shared(buffer.clone()), range, frame, tag };
         segment.let_go();
@@ -186,7 +208,9 @@ impl Outbox {
 
     fn push_own(&mut self, frames: &[u8], tag: Tag, at: usize) {
         self.bytes += frames.len();
-        self.private_bytes += frames.len();
+        if tag.is_private() {
+            self.private_bytes += frames.len();
+        }
         if let Some(Segment { bytes: Bytes::Own(bytes), range, tag: before, .. }) =
             at.checked_sub(1).and_then(|before| self.segments.get_mut(before))
             && *before == tag
