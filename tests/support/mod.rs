@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod markdown;
+pub mod memory;
 pub mod scrape;
 pub mod server;
 
