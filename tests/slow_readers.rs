@@ -61,7 +61,8 @@ fn a_crowd_that_never_reads_is_closed_and_costs_bounded_memory() {
         ("UPROAR_LIMITS__HEARTBEAT_TIMEOUT_SECS", "600"),
     ];
     let server = Server::start_with(&["--shards", "2"], &settings);
-    let mut silent: Vec<_> = (0..SILENT).map(|_| Client::connect_narrow(server.address, "/")).collect();
+    let mut silent: Vec<_> =
+        (0..SILENT).map(|_| Client::connect_narrow(server.address, "/")).collect();
     let fast: Vec<_> = (0..8).map(|_| Client::connect(server.address, "/")).collect();
     let mut sender = Client::connect(server.address, "/");
     let (resident, sockets) = (resident_bytes(server.pid()), socket_bytes());

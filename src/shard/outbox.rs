@@ -20,11 +20,12 @@ const SHARED_FRACTION_MIN: usize = 4;
 /// Small frames gather in one segment up to this size; then a new one begins, that the written part can be freed.
 const OWN_BYTES_MAX: usize = 16 * 1024;
 
-/// What a segment costs beside its bytes. Frames of a broadcast that are no larger are copied rather than referred to.
+/// What a segment costs beside its bytes.
 const SEGMENT_BYTES: usize = size_of::<Segment>();
 
-/// Room for this many segments is kept by an outbox that is empty again.
-const SPARE_SEGMENTS_MAX: usize = 8;
+/// A queue of more segments is a slow reader's: room for them is given back when it is empty, and frames of a broadcast
+/// that are no larger than a segment are copied rather than referred to.
+const SHORT_QUEUE: usize = 8;
 
 /// What a segment is, and with that whether it may be let go before it was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +156,7 @@ impl Outbox {
 
     /// Gives memory back that a longer queue needed.
     pub(crate) fn shrink(&mut self) {
-        if self.segments.is_empty() && self.segments.capacity() > SPARE_SEGMENTS_MAX {
+        if self.segments.is_empty() && self.segments.capacity() > SHORT_QUEUE {
             self.segments = VecDeque::new();
         }
     }
@@ -196,7 +197,8 @@ impl Outbox {
         if range.is_empty() {
             return;
         }
-        if range.len() <= SEGMENT_BYTES && frame == range.start {
+        let is_long = self.segments.len() >= SHORT_QUEUE;
+        if is_long && range.len() <= SEGMENT_BYTES && frame == range.start {
             self.push_own(&buffer[range], tag, self.segments.len());
             return;
         }

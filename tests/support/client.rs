@@ -35,6 +35,8 @@ impl Frame {
 pub struct Client {
     pub stream: TcpStream,
     received: Vec<u8>,
+    /// How much of it was looked at already.
+    taken: usize,
     /// Everything that the server sent, the head included, and everything sent to it behind the request.
     pub bytes_read: u64,
     pub bytes_written: u64,
@@ -55,10 +57,15 @@ impl Client {
         Self::over(socket.into(), path)
     }
 
+    /// Another's socket, upgraded already, to write to it from another thread.
+    pub fn of(stream: TcpStream) -> Self {
+        Self { stream, received: Vec::new(), taken: 0, bytes_read: 0, bytes_written: 0 }
+    }
+
     /// Upgrades a connection on `path`.
     pub fn over(stream: TcpStream, path: &str) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        let mut client = Self { stream, received: Vec::new(), bytes_read: 0, bytes_written: 0 };
+        let mut client = Self::of(stream);
         client.write(request(path).as_bytes());
         let head = client.read_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
@@ -91,10 +98,11 @@ impl Client {
     /// The next frame; `None` once the server has closed its side.
     pub fn read(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            if let Some((frame, length)) = parse(&self.received) {
-                self.received.drain(..length);
+            if let Some((frame, length)) = parse(&self.received[self.taken..]) {
+                self.taken += length;
                 return Ok(Some(frame));
             }
+            self.received.drain(..std::mem::take(&mut self.taken));
             if self.fill()? == 0 {
                 assert!(self.received.is_empty(), "closed within a frame: {:?}", self.received);
                 return Ok(None);
