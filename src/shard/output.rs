@@ -74,16 +74,17 @@ impl State {
         let before = outbox.bytes();
         push(outbox);
         let (after, private) = (outbox.bytes(), outbox.private_bytes());
+        let held = outbox.held_bytes();
         session.set(flag::QUEUED);
-        let blocked = session.has(flag::BLOCKED);
+        let (blocked, closing) = (session.has(flag::BLOCKED), session.has(flag::CLOSING));
         self.counters.outbox_bytes += after - before;
         if !blocked {
             self.mark_touched(slot);
         }
-        if before > NEARLY_EMPTY_BYTES && after > self.bounds.outbox_bytes_max {
+        if before > NEARLY_EMPTY_BYTES && held > self.bounds.outbox_bytes_max {
             self.doom(slot, CloseReason::SlowReader);
         }
-        if private > PRIVATE_BYTES_PAUSE {
+        if private > PRIVATE_BYTES_PAUSE && !closing {
             self.pause(slot, flag::PAUSED_BY_OUTBOX);
         }
     }
