@@ -1,5 +1,7 @@
 //! A delivery allocates nothing: what a shard allocates for a message does not depend on how many members get it.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+#![allow(clippy::print_stdout, reason = "figures for those who run the test by hand")]
 #![allow(unsafe_code, reason = "a global allocator that counts has to be one")]
 
 mod support;

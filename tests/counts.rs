@@ -1,6 +1,9 @@
 //! What a message costs is counted, not timed: one write a member however many frames there are, and no system call
 //! beside it that grows with the members.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+#![allow(clippy::print_stdout, reason = "figures for those who run the test by hand")]
+
 mod support;
 
 use std::collections::BTreeMap;

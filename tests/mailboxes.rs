@@ -1,6 +1,9 @@
 //! Full mailboxes: with room for one batch in each, shards that publish to one another for all they can lose nothing,
 //! double nothing, reorder nothing and never wait for each other for good. Their publishers do wait.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+#![allow(clippy::print_stdout, reason = "figures for those who run the test by hand")]
+
 mod support;
 
 use std::thread;

@@ -1,6 +1,9 @@
 //! Who does not read hurts only itself: the server's memory and the kernel's stay bounded, the others miss nothing,
 //! and a peer that reads slowly is not given up.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+#![allow(clippy::print_stdout, reason = "figures for those who run the test by hand")]
+
 mod support;
 
 use std::sync::Arc;
