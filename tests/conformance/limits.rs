@@ -63,13 +63,8 @@ fn messages_above_the_bound_on_the_outbox_are_echoed_one_after_the_other() {
         });
         let mut heard = said(&mut client);
         assert_eq!(heard.pop(), Some(Said::CloseWithoutCode));
-        assert!(
-            heard
-                .iter()
-                .eq(&(0..messages).map(|number| binary(&content(number))).collect::<Vec<_>>()),
-            "{} messages",
-            heard.len()
-        );
+        let expected: Vec<_> = (0..messages).map(|number| binary(&content(number))).collect();
+        assert!(heard == expected, "{} messages", heard.len());
         writing.join().expect("everything is written");
     }
 }
