@@ -1,6 +1,8 @@
 //! Accepting's promise: however few descriptors there are and whoever takes them, the listener lives, nothing spins,
 //! and who really wants in gets in.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! The operator's endpoints: they answer whatever the shards do, and only those who may ask.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+
 mod support;
 
 use std::collections::HashSet;

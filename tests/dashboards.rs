@@ -1,6 +1,8 @@
 //! The dashboard's and the alert rules' promise: whatever they name is exported, and Prometheus, configured as it is
 //! in `grafana/`, answers every one of their queries.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

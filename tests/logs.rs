@@ -1,5 +1,7 @@
 //! What the log says, and what it never says.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+
 mod support;
 
 use serde_json::Value;

@@ -35,7 +35,7 @@ fn the_list_is_what_is_documented() {
         rows.iter().map(|cells| format!("| {} |", cells.join(" | "))).collect();
     expected.sort();
     documented.sort();
-    assert_eq!(documented, expected, "the table should be\n{}", expected.join("\n"));
+    assert!(documented == expected, "the table should be\n{}", expected.join("\n"));
 }
 
 #[test]

@@ -36,9 +36,9 @@ config! {
     limits: Limits {
         /// The largest message taken from a peer, its fragments added up. Larger ones close the session with 1009.
         message_bytes_max: usize [1..=16_777_216 bytes] = 65_536;
-        /// Bytes queued for one session beyond which it is a slow reader. One message is always taken when next
-        /// to nothing is queued, however large.
-        outbox_bytes_max: usize [65_536..=1_073_741_824 bytes] = 4_194_304;
+        /// Bytes queued for one session beyond which it is a slow reader; what a room's slow readers share counts for
+        /// each of them. One message is always taken when next to nothing is queued, however large.
+        outbox_bytes_max: usize [65_536..=1_073_741_824 bytes] = 16_777_216;
         /// Sessions held at once; a handshake above that is answered with 503. 0 takes as many as the limit on open
         /// files allows, less what the server itself needs.
         connections_max: usize [0..=10_000_000 connections] = 0;

@@ -42,6 +42,8 @@ pub(crate) struct Part {
     pub(crate) end: usize,
     /// How many frames it holds.
     pub(crate) frames: u32,
+    /// A session of the receiving shard that they are not for.
+    pub(crate) except: Option<SessionId>,
 }
 
 /// From tasks that act on sessions and rooms through a handle.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::hub::mailbox::{Batch, Part, Port};
+use crate::protocol::SessionId;
 
 /// One pending batch per target shard, and who waits for which target.
 pub(crate) struct Outgoing {
@@ -37,31 +38,32 @@ impl Outgoing {
         Self { shard, ports, targets, blocked: 0 }
     }
 
-    /// Adds `frames` whole frames of a room to the batch for `target`. True when that target's mailbox was full the
-    /// last time: whoever published must then be [paused](Self::pause).
+    /// Adds a whole frame for everyone in a room, but for one session if named, to the batch for `target`. True when
+    /// that target's mailbox was full the last time: whoever published must then be [paused](Self::pause).
     pub(crate) fn append(
         &mut self,
         target: usize,
         room: u64,
-        bytes: &[u8],
-        frames: u32,
+        frame: &[u8],
+        except: Option<SessionId>,
         read_at: Instant,
     ) -> bool {
+        let except = except.filter(|session| session.shard() == target);
         let target = &mut self.targets[target];
         let batch = target.batch.get_or_insert_with(|| Batch {
-            bytes: Vec::with_capacity(bytes.len().max(512)),
+            bytes: Vec::with_capacity(frame.len().max(512)),
             parts: Vec::with_capacity(1),
             read_at,
             sent_at: read_at,
         });
-        batch.bytes.extend_from_slice(bytes);
+        batch.bytes.extend_from_slice(frame);
         let end = batch.bytes.len();
         match batch.parts.last_mut() {
-            Some(part) if part.room == room => {
+            Some(part) if part.room == room && part.except == except => {
                 part.end = end;
-                part.frames += frames;
+                part.frames += 1;
             }
-            _ => batch.parts.push(Part { room, end, frames }),
+            _ => batch.parts.push(Part { room, end, frames: 1, except }),
         }
         target.blocked
     }

@@ -78,7 +78,8 @@ impl Builder {
         let descriptors = Descriptors::raise();
         let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
         let sockets_max = descriptors.sockets_max(&self.config);
-        let routes = Routes::new(self.routes.clone())?;
+        let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
+        let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONTROL_THREADS)
@@ -116,6 +117,7 @@ impl Builder {
             address,
             admin_address: admin.local_addr()?,
             connections_max,
+            patterns,
             shards,
             threads: Vec::new(),
             stopper: Stopper { readiness, hub, events, drain },

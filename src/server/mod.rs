@@ -39,6 +39,8 @@ pub struct Server {
     admin_address: SocketAddr,
     connections_max: usize,
     config: Config,
+    /// Of the routes, in their order.
+    patterns: Vec<String>,
     runtime: Runtime,
     shards: Vec<Ready>,
     threads: Vec<JoinHandle<()>>,
@@ -182,7 +184,8 @@ impl Server {
 
     /// For acting on the sessions and rooms of the route with that pattern; `None` if there is no such route.
     #[must_use]
-    pub fn handle(&self, route: usize) -> Handle {
-        Handle::new(Arc::clone(&self.stopper.hub), route)
+    pub fn handle(&self, pattern: &str) -> Option<Handle> {
+        let route = self.patterns.iter().position(|found| found == pattern)?;
+        Some(Handle::new(Arc::clone(&self.stopper.hub), route))
     }
 }

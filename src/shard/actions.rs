@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::handle::Handle;
 use crate::hub::directory::RoomEntry;
+use crate::hub::mailbox::Part;
 use crate::protocol::{Actions, Close, CloseReason, Message, SessionId, frame};
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
@@ -82,7 +83,7 @@ impl State {
     /// Gathers a session's message for a room's members here and elsewhere.
     fn publish(&mut self, room: u32, slot: u32, message: Message<'_>) {
         let range = self.gather(room, self.now).push(message, Some(slot));
-        self.forward(room, range, Some(slot));
+        self.forward(room, range, None, Some(slot));
         if self.is_congested(room) {
             self.rooms.get_mut(room).paused.push(slot);
             self.pause(slot, flag::PAUSED_BY_ROOM);
@@ -99,20 +100,21 @@ impl State {
     ) {
         let Some(room) = self.rooms.find(route, name) else {
             if let Some(entry) = self.hub.directory.find(usize::from(route), name) {
-                self.send_away(&entry, frame, None);
+                self.send_away(&entry, frame, except, None);
             }
             return;
         };
-        let except = except.and_then(|session| self.slot(session));
-        let range = self.gather(room, self.now).push_frames(frame, 1, except);
-        self.forward(room, range, None);
+        let except_here = except.and_then(|session| self.slot(session));
+        let range = self.gather(room, self.now).push_frames(frame, 1, except_here);
+        self.forward(room, range, except, None);
     }
 
     /// Gathers what another shard's sessions sent to a room's members here.
-    pub(crate) fn deliver_batch(&mut self, room: u64, bytes: &[u8], frames: u32, read_at: Instant) {
+    pub(crate) fn deliver(&mut self, part: &Part, bytes: &[u8], read_at: Instant) {
         // Nobody is left here of those for whom the batch was sent.
-        let Some(room) = self.rooms.find_id(room) else { return };
-        self.gather(room, read_at).push_frames(bytes, frames, None);
+        let Some(room) = self.rooms.find_id(part.room) else { return };
+        let except = part.except.and_then(|session| self.slot(session));
+        self.gather(room, read_at).push_frames(bytes, part.frames, except);
         self.is_congested(room);
     }
 
@@ -127,14 +129,20 @@ impl State {
     }
 
     /// Copies a range of what was gathered to the batches of the other shards that have members.
-    fn forward(&mut self, room: u32, range: Range<usize>, publisher: Option<u32>) {
+    fn forward(
+        &mut self,
+        room: u32,
+        range: Range<usize>,
+        except: Option<SessionId>,
+        publisher: Option<u32>,
+    ) {
         let found = self.rooms.get(room);
         let entry = &found.entry;
         let Some(next) = &found.next else { return };
+        let frame = &next.bytes[range];
         let mut blocked = false;
         for target in entry.shards.iter().filter(|target| *target != self.shard) {
-            let full =
-                self.outgoing.append(target, entry.id, &next.bytes[range.clone()], 1, self.now);
+            let full = self.outgoing.append(target, entry.id, frame, except, self.now);
             if let Some(slot) = publisher.filter(|_| full) {
                 self.outgoing.pause(target, slot);
                 blocked = true;
@@ -151,14 +159,20 @@ impl State {
         let mut bytes = std::mem::take(&mut self.scratch);
         bytes.clear();
         frame::encode(message, &mut bytes);
-        self.send_away(&entry, &bytes, Some(slot));
+        self.send_away(&entry, &bytes, None, Some(slot));
         self.scratch = bytes;
     }
 
-    fn send_away(&mut self, entry: &Arc<RoomEntry>, frame: &[u8], publisher: Option<u32>) {
+    fn send_away(
+        &mut self,
+        entry: &Arc<RoomEntry>,
+        frame: &[u8],
+        except: Option<SessionId>,
+        publisher: Option<u32>,
+    ) {
         let own = self.shard;
         for target in entry.shards.iter().filter(|target| *target != own) {
-            let full = self.outgoing.append(target, entry.id, frame, 1, self.now);
+            let full = self.outgoing.append(target, entry.id, frame, except, self.now);
             if let Some(slot) = publisher.filter(|_| full) {
                 self.outgoing.pause(target, slot);
                 self.pause(slot, flag::PAUSED_BY_HUB);

@@ -29,8 +29,6 @@ pub(crate) struct Broadcast {
     pub(crate) exclusions: Vec<Exclusion>,
     /// When the first of the frames was read from its socket.
     pub(crate) read_at: Instant,
-    /// The number of the flush that writes it.
-    pub(crate) flush: u32,
     /// The member to serve next, and behind the last one: who joins during the flush is not served by it.
     pub(crate) cursor: usize,
     pub(crate) end: usize,
@@ -41,7 +39,7 @@ pub(crate) struct Broadcast {
 impl Broadcast {
     fn new(read_at: Instant) -> Self {
         let (bytes, exclusions) = (Rc::new(Vec::new()), Vec::new());
-        Self { bytes, frames: 0, exclusions, read_at, flush: 0, cursor: 0, end: 0, passed: 0 }
+        Self { bytes, frames: 0, exclusions, read_at, cursor: 0, end: 0, passed: 0 }
     }
 
     fn buffer(&mut self) -> &mut Vec<u8> {
@@ -97,12 +95,7 @@ impl Broadcast {
     }
 
     /// Ends the gathering: exclusions are sorted by position, which `position` finds for a slot.
-    pub(crate) fn begin(
-        &mut self,
-        flush: u32,
-        members: usize,
-        position: impl Fn(u32) -> Option<u32>,
-    ) {
+    pub(crate) fn begin(&mut self, members: usize, position: impl Fn(u32) -> Option<u32>) {
         self.exclusions.retain_mut(|exclusion| match position(exclusion.member) {
             Some(position) => {
                 exclusion.member = position;
@@ -110,8 +103,20 @@ impl Broadcast {
             }
             None => false,
         });
+        self.sort_exclusions();
+        (self.cursor, self.end, self.passed) = (0, members, 0);
+    }
+
+    fn sort_exclusions(&mut self) {
         self.exclusions.sort_unstable();
-        (self.flush, self.cursor, self.end, self.passed) = (flush, 0, members, 0);
+        // What was sent before a member joined may hold frames that are not for it for another reason.
+        self.exclusions.dedup_by(|next, kept| {
+            let overlap = next.member == kept.member && next.start < kept.end;
+            if overlap && next.end > kept.end {
+                *kept = *next;
+            }
+            overlap
+        });
     }
 
     /// The exclusions of the member at `position`, where positions are asked for in rising order.
@@ -127,7 +132,7 @@ impl Broadcast {
 
     /// The exclusions of the member in `slot`, while frames are still gathered.
     pub(crate) fn gathered_exclusions(&mut self, slot: u32) -> Range<usize> {
-        self.exclusions.sort_unstable();
+        self.sort_exclusions();
         self.find_exclusions(slot)
     }
 
@@ -216,7 +221,7 @@ mod tests {
         let third = broadcast.push(Message::Text("three"), Some(7));
         let gathered = broadcast.gathered_exclusions(8);
         assert_eq!(broadcast.pieces(gathered).collect::<Vec<_>>(), [first.clone(), third.clone()]);
-        broadcast.begin(1, 4, |slot| (7..=9).contains(&slot).then(|| slot - 6));
+        broadcast.begin(4, |slot| (7..=9).contains(&slot).then(|| slot - 6));
         let all = first.start..third.end;
         assert_eq!(pieces(&broadcast, 0), [all]);
         assert_eq!(pieces(&broadcast, 1), std::slice::from_ref(&second));
@@ -238,7 +243,8 @@ mod tests {
         broadcast.push(Message::Text("two"), None);
         broadcast.exclude_past(5);
         let third = broadcast.push(Message::Text("three"), None);
-        broadcast.begin(1, 1, |_| Some(0));
+        broadcast.begin(1, |_| Some(0));
         assert_eq!(pieces(&broadcast, 0), [third]);
+        assert_eq!(broadcast.frames_for(broadcast.find_exclusions(0)), 1);
     }
 }

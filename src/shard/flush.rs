@@ -11,12 +11,12 @@ use crate::protocol::CloseReason;
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Counters;
 use crate::shard::outbox::SLICES_MAX;
-use crate::shard::session::{NONE, Session, flag};
+use crate::shard::session::{NONE, flag};
 use crate::shard::state::State;
 
 /// Members served, and bytes written to them, before the turn looks at its other work: about a millisecond of kernel
 /// time each.
-const SERVED_MAX: usize = 256;
+pub(crate) const SERVED_MAX: usize = 256;
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What is left of one step.
@@ -34,9 +34,9 @@ impl Budget {
 
 impl State {
     /// One step of every flush there is: fresh rooms first, then those begun, then the sessions with output of
-    /// their own, with a budget for each of the three.
-    pub(crate) fn flush_step(&mut self) {
-        let mut budget = self.budget();
+    /// their own, with a budget for each of the three: `served_max` members are one bound of it.
+    pub(crate) fn flush_step(&mut self, served_max: usize) {
+        let mut budget = self.budget(served_max);
         for _ in 0..self.fresh.len() {
             if budget.is_spent(&self.counters) {
                 break;
@@ -46,7 +46,7 @@ impl State {
                 self.serve(room, &mut budget);
             }
         }
-        let mut budget = self.budget();
+        let mut budget = self.budget(served_max);
         for _ in 0..self.begun.len() {
             if budget.is_spent(&self.counters) {
                 break;
@@ -56,11 +56,11 @@ impl State {
                 self.serve(room, &mut budget);
             }
         }
-        self.flush_touched();
+        self.flush_touched(served_max);
     }
 
-    fn budget(&self) -> Budget {
-        Budget { served: SERVED_MAX, bytes_out: self.counters.bytes_out + BYTES_MAX }
+    fn budget(&self, served_max: usize) -> Budget {
+        Budget { served: served_max, bytes_out: self.counters.bytes_out + BYTES_MAX }
     }
 
     /// Whether another step has something to do.
@@ -68,8 +68,8 @@ impl State {
         !self.fresh.is_empty() || !self.begun.is_empty() || !self.touched.is_empty()
     }
 
-    fn flush_touched(&mut self) {
-        let mut budget = self.budget();
+    fn flush_touched(&mut self, served_max: usize) {
+        let mut budget = self.budget(served_max);
         for _ in 0..self.touched.len() {
             if budget.is_spent(&self.counters) {
                 break;
@@ -90,9 +90,8 @@ impl State {
             return false;
         }
         let Some(mut broadcast) = found.next.take() else { return false };
-        self.flush = self.flush.wrapping_add(1) & !(1 << 31);
         let sessions = &self.sessions;
-        broadcast.begin(self.flush, found.members.len(), |slot| {
+        broadcast.begin(found.members.len(), |slot| {
             let session = sessions.get(slot as usize)?;
             session.memberships().find(|member| member.room == room).map(|member| member.position)
         });
@@ -218,7 +217,7 @@ impl State {
             return;
         }
         if session.has(flag::MANY_ROOMS) {
-            if session.is_served(room, broadcast.flush) {
+            if session.take_served(room) {
                 return;
             }
             self.queue_broadcast(slot, room, broadcast, exclusions);
@@ -275,10 +274,10 @@ impl State {
             }
             let Some(broadcast) = self.rooms.get_mut(member.room).current.take() else { continue };
             let is_ahead = (broadcast.cursor..broadcast.end).contains(&(member.position as usize));
-            if is_ahead && member.served != broadcast.flush {
+            if is_ahead && !member.is_served {
                 let exclusions = broadcast.find_exclusions(member.position);
                 self.queue_broadcast(slot, member.room, &broadcast, exclusions);
-                self.sessions[slot as usize].mark_served(member.room, broadcast.flush);
+                self.sessions[slot as usize].mark_served(member.room);
             }
             self.rooms.get_mut(member.room).current = Some(broadcast);
         }
@@ -305,18 +304,6 @@ impl State {
             self.forget_room(room);
         } else if self.rooms.get(room).next.is_some() {
             self.fresh.push_back(room);
-        }
-    }
-}
-
-impl Session {
-    fn is_served(&self, room: u32, flush: u32) -> bool {
-        self.memberships().any(|member| member.room == room && member.served == flush)
-    }
-
-    fn mark_served(&mut self, room: u32, flush: u32) {
-        if let Some(member) = self.memberships_mut().find(|member| member.room == room) {
-            member.served = flush;
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::shard::{Adopt, Shard, token};
 const CONTROL_PER_TURN: usize = 128;
 const BATCHES_PER_TURN: usize = 64;
 const REQUESTS_PER_TURN: usize = 256;
+/// And how many bytes of frames, before whatever comes last.
+const BATCH_BYTES_PER_TURN: usize = 1024 * 1024;
+const REQUEST_BYTES_PER_TURN: usize = 1024 * 1024;
 
 impl Shard {
     /// Takes what there is, within the turn's bounds.
@@ -55,17 +58,18 @@ impl Shard {
     }
 
     fn take_batches(&mut self) {
-        let mut taken = 0;
-        while taken < BATCHES_PER_TURN && self.takes_batches() {
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < BATCHES_PER_TURN && bytes < BATCH_BYTES_PER_TURN && self.takes_batches() {
             let Ok(batch) = self.mailbox.batches.try_recv() else { break };
             taken += 1;
+            bytes += batch.bytes.len();
             self.state.counters.batches_in += 1;
             let hop = self.state.now.saturating_duration_since(batch.sent_at);
             self.state.counters.hop.record(hop);
             let mut start = 0;
             for part in &batch.parts {
                 let bytes = &batch.bytes[start..part.end];
-                self.state.deliver_batch(part.room, bytes, part.frames, batch.read_at);
+                self.state.deliver(part, bytes, batch.read_at);
                 start = part.end;
             }
         }
@@ -77,19 +81,22 @@ impl Shard {
     }
 
     fn take_requests(&mut self) {
+        let mut bytes = 0;
         for _ in 0..REQUESTS_PER_TURN {
-            if !self.takes_requests() {
+            if bytes >= REQUEST_BYTES_PER_TURN || !self.takes_requests() {
                 break;
             }
             let Ok(request) = self.mailbox.requests.try_recv() else { break };
             match request {
                 Request::Send { session, frame } => {
+                    bytes += frame.len();
                     if let Some(slot) = self.state.slot(session) {
                         self.state.counters.deliveries += 1;
                         self.state.queue(slot, |outbox| outbox.push_private(&frame));
                     }
                 }
                 Request::Publish { route, room, except, frame } => {
+                    bytes += frame.len();
                     self.state.publish_frame(route as u16, &room, except, &frame);
                 }
                 Request::Close { session, close } => {

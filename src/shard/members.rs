@@ -114,7 +114,7 @@ impl Rooms {
         Membership {
             room,
             position: u32::try_from(found.members.len() - 1).unwrap_or(NONE),
-            served: NONE,
+            is_served: false,
         }
     }
 

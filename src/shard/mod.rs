@@ -35,6 +35,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::http::Door;
 use crate::hub::mailbox::Mailbox;
 use crate::shard::counters::Counters;
+use crate::shard::flush::SERVED_MAX;
 use crate::shard::listener::{Accepted, Listener};
 use crate::shard::session::flag;
 use crate::shard::state::{Parts, State};
@@ -147,7 +148,7 @@ impl Shard {
         self.state.reap();
         // Before the flush, so that the other shards write while this one does.
         self.send_batches();
-        self.state.flush_step();
+        self.state.flush_step(SERVED_MAX);
         self.state.reap();
         self.keep_time();
         let turn = self.state.now.elapsed();
@@ -246,3 +247,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,13 @@ const SHARED_FRACTION_MIN: usize = 4;
 /// Small frames gather in one segment up to this size; then a new one begins, that the written part can be freed.
 const OWN_BYTES_MAX: usize = 16 * 1024;
 
+/// What a segment costs beside its bytes.
+const SEGMENT_BYTES: usize = size_of::<Segment>();
+
+/// A queue of more segments is a slow reader's: room for them is given back when it is empty, and frames of a broadcast
+/// that are no larger than a segment are copied rather than referred to.
+const SHORT_QUEUE: usize = 8;
+
 /// What a segment is, and with that whether it may be let go before it was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tag {
@@ -142,6 +149,18 @@ impl Outbox {
         self.bytes
     }
 
+    /// The memory that the queue keeps, shared buffers counted in full: many small frames are more than their bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes + self.segments.len() * SEGMENT_BYTES
+    }
+
+    /// Gives memory back that a longer queue needed.
+    pub(crate) fn shrink(&mut self) {
+        if self.segments.is_empty() && self.segments.capacity() > SHORT_QUEUE {
+            self.segments = VecDeque::new();
+        }
+    }
+
     /// The bytes queued for this session alone, control frames among them.
     pub(crate) fn private_bytes(&self) -> usize {
         self.private_bytes
@@ -178,6 +197,11 @@ impl Outbox {
         if range.is_empty() {
             return;
         }
+        let is_long = self.segments.len() >= SHORT_QUEUE;
+        if is_long && range.len() <= SEGMENT_BYTES && frame == range.start {
+            self.push_own(&buffer[range], tag, self.segments.len());
+            return;
+        }
         self.bytes += range.len();
         let mut segment = Segment { bytes: Bytes::Shared(buffer.clone()), range, frame, tag };
         segment.let_go();
@@ -186,7 +210,9 @@ impl Outbox {
 
     fn push_own(&mut self, frames: &[u8], tag: Tag, at: usize) {
         self.bytes += frames.len();
-        self.private_bytes += frames.len();
+        if tag.is_private() {
+            self.private_bytes += frames.len();
+        }
         if let Some(Segment { bytes: Bytes::Own(bytes), range, tag: before, .. }) =
             at.checked_sub(1).and_then(|before| self.segments.get_mut(before))
             && *before == tag

@@ -70,18 +70,19 @@ impl State {
         let before = outbox.bytes();
         push(outbox);
         let (after, private) = (outbox.bytes(), outbox.private_bytes());
+        let held = outbox.held_bytes();
         session.set(flag::QUEUED);
-        let blocked = session.has(flag::BLOCKED);
+        let (blocked, closing) = (session.has(flag::BLOCKED), session.has(flag::CLOSING));
         self.counters.outbox_bytes += after - before;
         if !blocked {
             self.mark_touched(slot);
         }
         // One message more is always taken behind what does not even pause a session, however large: nobody who is
         // answered message by message is a slow reader.
-        if before > PRIVATE_BYTES_PAUSE && after > self.bounds.outbox_bytes_max {
+        if before > PRIVATE_BYTES_PAUSE && held > self.bounds.outbox_bytes_max {
             self.doom(slot, CloseReason::SlowReader);
         }
-        if private > PRIVATE_BYTES_PAUSE {
+        if private > PRIVATE_BYTES_PAUSE && !closing {
             self.pause(slot, flag::PAUSED_BY_OUTBOX);
         }
     }

@@ -5,7 +5,7 @@ use mio::net::TcpStream;
 use crate::protocol::frame::Partial;
 use crate::shard::outbox::Outbox;
 
-/// No position: in no room, or never served.
+/// No position: in no room.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// The states of a session that steer what a turn does with it.
@@ -18,7 +18,7 @@ pub(crate) mod flag {
     pub(crate) const BLOCKED: u16 = 1 << 2;
     /// The outbox holds something.
     pub(crate) const QUEUED: u16 = 1 << 3;
-    /// A member of more than one room.
+    /// A member of more than one room, or served ahead of its turn as long as it was one.
     pub(crate) const MANY_ROOMS: u16 = 1 << 4;
     /// Waits for another shard to take what this session published.
     pub(crate) const PAUSED_BY_HUB: u16 = 1 << 5;
@@ -50,12 +50,12 @@ pub(crate) struct Membership {
     pub(crate) room: u32,
     /// The session's position in the room's members.
     pub(crate) position: u32,
-    /// The last flush of the room that this session got its part of out of turn.
-    pub(crate) served: u32,
+    /// The session got its part of the flush that goes on already, ahead of its turn.
+    pub(crate) is_served: bool,
 }
 
 impl Membership {
-    pub(crate) const NOWHERE: Self = Self { room: NONE, position: NONE, served: NONE };
+    pub(crate) const NOWHERE: Self = Self { room: NONE, position: NONE, is_served: false };
 }
 
 /// What every session has.
@@ -123,7 +123,10 @@ impl Session {
 
     /// Frees the box if nothing in it is needed: an idle session holds no buffer.
     pub(crate) fn release(&mut self) {
-        if self.extra.as_ref().is_some_and(|extra| !extra.is_needed(self.flags)) {
+        let Some(extra) = &mut self.extra else { return };
+        if extra.is_needed(self.flags) {
+            extra.outbox.shrink();
+        } else {
             self.extra = None;
         }
     }
@@ -165,8 +168,24 @@ impl Session {
         Some(membership)
     }
 
+    /// Notes that the session has got its part of a room's flush ahead of its turn.
+    pub(crate) fn mark_served(&mut self, room: u32) {
+        if let Some(member) = self.memberships_mut().find(|member| member.room == room) {
+            member.is_served = true;
+        }
+    }
+
+    /// Whether the session, whose turn it is now, has got its part already.
+    pub(crate) fn take_served(&mut self, room: u32) -> bool {
+        let member = self.memberships_mut().find(|member| member.room == room);
+        let was_served = member.is_some_and(|member| std::mem::take(&mut member.is_served));
+        self.mark_rooms();
+        was_served
+    }
+
     fn mark_rooms(&mut self) {
-        if self.extra.as_ref().is_none_or(|extra| extra.rooms.is_empty()) {
+        let is_in_one = self.extra.as_ref().is_none_or(|extra| extra.rooms.is_empty());
+        if is_in_one && !self.room.is_served {
             self.clear(flag::MANY_ROOMS);
         }
     }

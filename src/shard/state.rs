@@ -67,7 +67,6 @@ pub(crate) struct State {
     pub(crate) generation: u32,
     /// Whose each session is, for the line at its end: only while sessions are logged.
     pub(crate) peers: HashMap<u32, SocketAddr>,
-    pub(crate) flush: u32,
     /// Nobody is told of the leaving of others any more.
     pub(crate) is_stopping: bool,
     /// Where a frame is put together before it is copied to where it belongs.
@@ -111,7 +110,6 @@ impl State {
             swept: 0,
             generation: 0,
             peers: HashMap::new(),
-            flush: 0,
             is_stopping: false,
             scratch: Vec::new(),
         }

@@ -35,6 +35,8 @@ impl Frame {
 pub struct Client {
     pub stream: TcpStream,
     received: Vec<u8>,
+    /// How much of it was looked at already.
+    taken: usize,
     /// Everything that the server sent, the head included, and everything sent to it behind the request.
     pub bytes_read: u64,
     pub bytes_written: u64,
@@ -60,9 +62,10 @@ impl Client {
         Self::of(TcpStream::connect(address).expect("the server accepts"))
     }
 
-    fn of(stream: TcpStream) -> Self {
+    /// Takes over a socket as it is, upgraded already or yet to be.
+    pub fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        Self { stream, received: Vec::new(), bytes_read: 0, bytes_written: 0 }
+        Self { stream, received: Vec::new(), taken: 0, bytes_read: 0, bytes_written: 0 }
     }
 
     /// Upgrades a connection on `path`.
@@ -100,10 +103,11 @@ impl Client {
     /// The next frame; `None` once the server has closed its side.
     pub fn read(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            if let Some((frame, length)) = parse(&self.received) {
-                self.received.drain(..length);
+            if let Some((frame, length)) = parse(&self.received[self.taken..]) {
+                self.taken += length;
                 return Ok(Some(frame));
             }
+            self.received.drain(..std::mem::take(&mut self.taken));
             if self.fill()? == 0 {
                 assert!(self.received.is_empty(), "closed within a frame: {:?}", self.received);
                 return Ok(None);

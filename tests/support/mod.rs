@@ -5,7 +5,9 @@
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 pub mod client;
+pub mod embedded;
 pub mod markdown;
+pub mod memory;
 pub mod promql;
 pub mod scrape;
 pub mod server;

@@ -122,15 +122,7 @@ impl Server {
 
     /// The sum of a metric's samples whose labels contain all of `labels` (such as `reason="lost"`).
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let (status, text) = self.admin("/metrics");
-        assert_eq!(status, 200);
-        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let (found, rest) = series.split_once('{').unwrap_or((series, ""));
-            (found == name && labels.iter().all(|label| rest.contains(label)))
-                .then(|| value.parse::<f64>().expect("a sample is a number"))
-        });
-        samples.sum()
+        metric(self.admin, name, labels)
     }
 
     /// Waits until a metric has a value; counters of shards take a moment to show.
@@ -152,6 +144,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The sum of a metric's samples at an admin address, those whose labels contain all of `labels`.
+pub fn metric(admin: SocketAddr, name: &str, labels: &[&str]) -> f64 {
+    let (status, text) = get(admin, "/metrics");
+    assert_eq!(status, 200);
+    let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, rest) = series.split_once('{').unwrap_or((series, ""));
+        (found == name && labels.iter().all(|label| rest.contains(label)))
+            .then(|| value.parse::<f64>().expect("a sample is a number"))
+    });
+    samples.sum()
 }
 
 /// One HTTP GET: status code and body.

@@ -151,6 +151,28 @@ enum Step {
     Write(usize),
 }
 
+/// A reader that is slow where others say little each turn.
+#[test]
+fn small_frames_cost_what_they_are() {
+    let small = Rc::new(binary(1, 10));
+    let large = Rc::new(binary(2, 200));
+    let mut outbox = Outbox::default();
+    for _ in 0..1000 {
+        outbox.push_shared(&small, 0..small.len(), 0, ROOM);
+    }
+    let shared = SHORT_QUEUE;
+    assert_eq!((outbox.segments.len(), Rc::strong_count(&small)), (shared + 1, shared + 1));
+    for _ in 0..1000 {
+        outbox.push_shared(&large, 0..large.len(), 0, ROOM);
+    }
+    assert_eq!((outbox.segments.len(), Rc::strong_count(&large)), (shared + 1001, 1001));
+    assert_eq!(outbox.bytes(), 1000 * (small.len() + large.len()));
+    assert_eq!(outbox.held_bytes(), outbox.bytes() + (shared + 1001) * SEGMENT_BYTES);
+    drain(&mut outbox);
+    outbox.shrink();
+    assert_eq!((outbox.held_bytes(), outbox.segments.capacity()), (0, 0), "nothing is kept");
+}
+
 fn lengths() -> impl Strategy<Value = Vec<usize>> {
     let length =
         prop_oneof![4 => 0..150_usize, 1 => 1_000..20_000_usize, 1 => 60_000..70_000_usize];

@@ -1,0 +1,6 @@
+//! A shard's state without its thread: sessions over socket pairs, one operation at a time.
+
+mod checks;
+mod churn;
+mod peer;
+mod world;

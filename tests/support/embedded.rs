@@ -1,0 +1,48 @@
+//! A server within the test's own process, for handlers of its own.
+
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+
+use uproar::{Builder, Config, RunError, Server, Stopper};
+
+/// One running server.
+pub struct Embedded {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    stopper: Stopper,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
+}
+
+impl Embedded {
+    /// Starts what `build` makes of a server on free loopback ports with so many shards.
+    pub fn start(shards: usize, build: impl FnOnce(Builder) -> Server) -> Self {
+        let mut config = Config::default();
+        config.server.listen.set_port(0);
+        config.server.admin_listen.set_port(0);
+        config.server.shards = shards;
+        config.relay.enabled = false;
+        let server = build(Server::builder(config));
+        let (address, admin, stopper) =
+            (server.address(), server.admin_address(), server.stopper());
+        let thread = Some(thread::spawn(move || server.run()));
+        Self { address, admin, stopper, thread }
+    }
+
+    /// Stops it and gives what came of it.
+    pub fn stop(mut self) -> Result<(), RunError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), RunError> {
+        self.stopper.stop();
+        self.thread.take().map_or(Ok(()), |thread| thread.join().expect("no panic"))
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.end().expect("it stops");
+        }
+    }
+}
