@@ -103,6 +103,11 @@ impl Broadcast {
             }
             None => false,
         });
+        self.sort_exclusions();
+        (self.cursor, self.end, self.passed) = (0, members, 0);
+    }
+
+    fn sort_exclusions(&mut self) {
         self.exclusions.sort_unstable();
         // What was sent before a member joined may hold frames that are not for it for another reason.
         self.exclusions.dedup_by(|next, kept| {
@@ -112,7 +117,6 @@ impl Broadcast {
             }
             overlap
         });
-        (self.cursor, self.end, self.passed) = (0, members, 0);
     }
 
     /// The exclusions of the member at `position`, where positions are asked for in rising order.
@@ -128,7 +132,7 @@ impl Broadcast {
 
     /// The exclusions of the member in `slot`, while frames are still gathered.
     pub(crate) fn gathered_exclusions(&mut self, slot: u32) -> Range<usize> {
-        self.exclusions.sort_unstable();
+        self.sort_exclusions();
         self.find_exclusions(slot)
     }
 
