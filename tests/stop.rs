@@ -53,6 +53,13 @@ fn sigint_is_the_same() {
     stops_on("INT");
 }
 
+fn await_closed_listener(server: &Server) {
+    wait_for("the listener is closed", || {
+        let attempt = TcpStream::connect(server.address);
+        attempt.err().filter(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+}
+
 #[test]
 fn a_stopping_server_is_not_ready_and_takes_nobody() {
     let mut server = Server::start(&[]);
@@ -64,10 +71,7 @@ fn a_stopping_server_is_not_ready_and_takes_nobody() {
     assert_eq!(server.admin("/readyz"), (503, "draining\n".into()));
     assert_eq!(server.admin("/healthz").0, 200);
     assert_eq!(server.metric("uproar_sessions_closed_total", &["reason=\"slow_reader\""]), 0.0);
-    wait_for("the listener is closed", || {
-        let attempt = TcpStream::connect(server.address);
-        attempt.err().filter(|error| error.kind() == ErrorKind::ConnectionRefused)
-    });
+    await_closed_listener(&server);
     drop(client);
     assert_eq!(server.wait().code(), Some(0));
 }
@@ -165,6 +169,8 @@ fn who_was_about_to_connect_is_answered() {
     for stream in silent {
         assert!(answer(stream).starts_with(b"HTTP/1.1 503 "));
     }
+    // Nobody else comes, but who has begun to ask is waited for.
+    await_closed_listener(&server);
     let mut rest = begun;
     rest.write_all(&request("/").as_bytes()[20..]).expect("the rest is awaited");
     assert!(answer(rest).starts_with(b"HTTP/1.1 503 "));

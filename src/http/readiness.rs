@@ -40,3 +40,17 @@ impl Readiness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_way_back() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.phase(), Phase::Starting);
+        readiness.set(Phase::Draining);
+        readiness.set(Phase::Ready);
+        assert_eq!(readiness.phase(), Phase::Draining);
+    }
+}
