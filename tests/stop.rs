@@ -112,6 +112,29 @@ fn what_was_queued_is_delivered_first() {
     assert_eq!(server.wait().code(), Some(0));
 }
 
+/// A flush takes several turns in so large a room; the stop comes in the middle of it.
+#[test]
+fn what_is_being_delivered_reaches_everybody() {
+    const MEMBERS: usize = 1_500;
+    // The members are descriptors of this process, too.
+    let _ = uproar::descriptors::Descriptors::raise();
+    let mut server = Server::start(&["--shards", "1"]);
+    let mut members: Vec<_> = (0..MEMBERS).map(|_| Client::connect(server.address, "/")).collect();
+    let mut sender = Client::connect(server.address, "/");
+    let messages = [b"one", b"two"].map(|payload| support::client::frame(0x82, payload));
+    sender.write(&messages.concat());
+    // Whoever joined first is served first.
+    let first = members.remove(0);
+    first.stream.peek(&mut [0]).expect("a message arrives");
+    server.signal("TERM");
+    members.push(first);
+    for member in members {
+        assert_eq!(until_close(member), [b"one", b"two"]);
+    }
+    assert!(until_close(sender).is_empty());
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 #[test]
 fn who_was_about_to_connect_is_answered() {
     let mut server = Server::start(&["--shards", "2"]);

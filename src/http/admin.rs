@@ -33,8 +33,9 @@ use crate::{
 /// Connections at once: a few scrapers and probes. More wait in the listener's backlog. Less than what is kept of the
 /// descriptors for the process as a whole.
 pub(super) const CONNECTIONS_MAX: usize = 32;
-/// How long a connection may take for a request, or idle between two, in seconds: longer than usual scrape intervals.
-const IDLE_TIMEOUT_SECS: u64 = 90;
+/// How long a connection may take for a request, or idle between two, in seconds: idle
+/// ones must not keep a probe out for long, and a scraper loses nothing by connecting anew.
+const IDLE_TIMEOUT_SECS: u64 = 10;
 /// How long a connection lives at most, in seconds, whatever it does: one that never reads its answers ends too.
 const LIFETIME_SECS: u64 = 600;
 /// Request line and fields together, in bytes.

@@ -16,7 +16,7 @@ pub enum StartError {
     #[error(transparent)]
     Route(#[from] RouteError),
     /// An address could not be listened on.
-    #[error("cannot listen on {address} ({key}): {source}")]
+    #[error("cannot listen on {address} ({key})")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -26,9 +26,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The process has a metrics recorder already.
-    #[error("metrics: {0}")]
+    #[error("the metrics cannot be recorded")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The system refuses threads, polls or pipes.
-    #[error("the system refuses what the server needs: {0}")]
+    #[error("the system refuses what the server needs")]
     System(#[from] io::Error),
 }

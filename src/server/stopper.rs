@@ -20,7 +20,7 @@ pub struct Stopper {
 
 impl Stopper {
     /// Has the server take no more connections, flush what is queued, close every session with 1001 and
-    /// [`run`](Server::run) return, within `server.drain_secs`.
+    /// [`run`](crate::Server::run) return, within `server.drain_secs`.
     pub fn stop(&self) {
         self.readiness.set(Phase::Draining);
         // Full only of events that end the server just as well.

@@ -22,7 +22,7 @@ pub(crate) struct Exclusion {
 
 /// Frames on their way to the members of one room.
 pub(crate) struct Broadcast {
-    /// Shared with the outboxes of members that could not take all of it.
+    /// Shared with the outboxes of members that could not take all of it, or left before all of it was gathered.
     pub(crate) bytes: Rc<Vec<u8>>,
     /// How many frames they are.
     pub(crate) frames: u32,
@@ -43,7 +43,8 @@ impl Broadcast {
     }
 
     fn buffer(&mut self) -> &mut Vec<u8> {
-        // Shared only once it is written; who gathers is the only owner, so nothing is ever copied here.
+        // Shared once it is written. Before that who gathers is the only owner, and nothing is copied here, unless a
+        // member has closed meanwhile and waits for what there was.
         Rc::make_mut(&mut self.bytes)
     }
 
@@ -102,6 +103,11 @@ impl Broadcast {
             }
             None => false,
         });
+        self.sort_exclusions();
+        (self.cursor, self.end, self.passed) = (0, members, 0);
+    }
+
+    fn sort_exclusions(&mut self) {
         self.exclusions.sort_unstable();
         // What was sent before a member joined may hold frames that are not for it for another reason.
         self.exclusions.dedup_by(|next, kept| {
@@ -111,7 +117,6 @@ impl Broadcast {
             }
             overlap
         });
-        (self.cursor, self.end, self.passed) = (0, members, 0);
     }
 
     /// The exclusions of the member at `position`, where positions are asked for in rising order.
@@ -123,6 +128,12 @@ impl Broadcast {
         let start = self.passed + skipped;
         self.passed = start + mine;
         start..start + mine
+    }
+
+    /// The exclusions of the member in `slot`, while frames are still gathered.
+    pub(crate) fn gathered_exclusions(&mut self, slot: u32) -> Range<usize> {
+        self.sort_exclusions();
+        self.find_exclusions(slot)
     }
 
     /// The exclusions of the member at any `position`.
@@ -208,6 +219,8 @@ mod tests {
         let second = broadcast.push(Message::Text("two"), Some(8));
         broadcast.exclude_past(9);
         let third = broadcast.push(Message::Text("three"), Some(7));
+        let gathered = broadcast.gathered_exclusions(8);
+        assert_eq!(broadcast.pieces(gathered).collect::<Vec<_>>(), [first.clone(), third.clone()]);
         broadcast.begin(4, |slot| (7..=9).contains(&slot).then(|| slot - 6));
         let all = first.start..third.end;
         assert_eq!(pieces(&broadcast, 0), [all]);

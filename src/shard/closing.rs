@@ -46,9 +46,11 @@ impl State {
     }
 
     fn end(&mut self, slot: u32, reason: &CloseReason) {
-        // The answers to what the peer said before it broke a rule or took its leave. What the kernel does not take
-        // now is not waited for.
-        if !reason.is_orderly() {
+        if reason.is_orderly() {
+            self.queue_all_rooms(slot);
+        } else {
+            // The answers to what the peer said before it broke a rule or took its leave. What the kernel does not
+            // take now is not waited for.
             self.flush_outbox(slot);
         }
         self.tell_handler(slot, reason);

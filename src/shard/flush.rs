@@ -283,6 +283,20 @@ impl State {
         }
     }
 
+    /// Queues everything that a session's rooms have for it, before it leaves them and its Close goes out behind it.
+    pub(crate) fn queue_all_rooms(&mut self, slot: u32) {
+        self.queue_other_rooms(slot, NONE);
+        let mut index = 0;
+        while let Some(member) = self.sessions[slot as usize].membership(index) {
+            index += 1;
+            // What gathers while a flush goes on; where none did, one has begun now.
+            let Some(mut next) = self.rooms.get_mut(member.room).next.take() else { continue };
+            let exclusions = next.gathered_exclusions(slot);
+            self.queue_broadcast(slot, member.room, &next, exclusions);
+            self.rooms.get_mut(member.room).next = Some(next);
+        }
+    }
+
     fn end_flush(&mut self, room: u32, broadcast: Box<Broadcast>) {
         self.counters.fanout.record(broadcast.read_at.elapsed());
         self.rooms.pool.put(broadcast);

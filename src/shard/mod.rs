@@ -165,7 +165,7 @@ impl Shard {
             return Duration::ZERO;
         }
         self.mailbox.arm();
-        if self.has_mail() {
+        if self.has_mail() || self.has_room_again() {
             return Duration::ZERO;
         }
         let next_tick = TICK * (self.state.tick + 1);
@@ -191,6 +191,11 @@ impl Shard {
                 Accepted::Failed(error) => self.state.counters.accept_errors[error as usize] += 1,
             }
         }
+    }
+
+    /// Whether somebody waits for the door, and it is full no more: it may have said so before anybody listened.
+    fn has_room_again(&self) -> bool {
+        self.listener.as_ref().is_some_and(Listener::holds_somebody) && !self.door.is_full()
     }
 
     /// While the door is full, one that has sent nothing yet makes room for who waits; the door says when it has.

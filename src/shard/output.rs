@@ -14,10 +14,6 @@ use crate::shard::state::State;
 /// A session is not read while this much is queued for it alone: who asks for answers must read them.
 const PRIVATE_BYTES_PAUSE: usize = 64 * 1024;
 
-/// No more than this is as good as nothing: the session is read again, and one more message is taken for it, however
-/// large.
-const NEARLY_EMPTY_BYTES: usize = PRIVATE_BYTES_PAUSE / 2;
-
 /// Scratch memory above this size is given back.
 const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
 
@@ -81,7 +77,9 @@ impl State {
         if !blocked {
             self.mark_touched(slot);
         }
-        if before > NEARLY_EMPTY_BYTES && held > self.bounds.outbox_bytes_max {
+        // One message more is always taken behind what does not even pause a session, however large: nobody who is
+        // answered message by message is a slow reader.
+        if before > PRIVATE_BYTES_PAUSE && held > self.bounds.outbox_bytes_max {
             self.doom(slot, CloseReason::SlowReader);
         }
         if private > PRIVATE_BYTES_PAUSE && !closing {
@@ -136,7 +134,7 @@ impl State {
             }
             session.release();
         }
-        if private <= NEARLY_EMPTY_BYTES {
+        if private <= PRIVATE_BYTES_PAUSE / 2 {
             self.resume(slot, flag::PAUSED_BY_OUTBOX);
         }
     }

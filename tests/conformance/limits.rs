@@ -1,5 +1,7 @@
 //! How large a message may be: judged by what a head announces, and by the sum of the fragments.
 
+use std::io::Write;
+
 use crate::bytes::*;
 use crate::row::*;
 use crate::support::client::{Client, frame};
@@ -38,4 +40,31 @@ fn fragments_are_added_up() {
     check(&[begin, frame(CONTINUE, &[7; 400]), frame(CONTINUE, b""), frame(END, b"x")], &[TOO_BIG]);
     let two = [frame(BINARY, &content), frame(BINARY, &content)];
     check(&two, &[binary(&content), binary(&content), Said::CloseWithoutCode]);
+}
+
+/// Each of them is larger than what may be queued, but the peer reads, so nobody is slow.
+#[test]
+fn messages_above_the_bound_on_the_outbox_are_echoed_one_after_the_other() {
+    let settings = [
+        ("UPROAR_LIMITS__MESSAGE_BYTES_MAX", "1048576"),
+        ("UPROAR_LIMITS__OUTBOX_BYTES_MAX", "65536"),
+    ];
+    let server = Server::start_with(&["--echo"], &settings);
+    for (bytes, messages) in [(1 << 20, 10), (60_000, 200), (20_000, 200)] {
+        let content = move |number: usize| vec![number as u8; bytes];
+        let mut client = Client::connect_narrow(server.address, "/echo");
+        let mut writer = client.stream.try_clone().expect("a second handle");
+        let writing = std::thread::spawn(move || {
+            for number in 0..messages {
+                let message = frame(BINARY, &content(number));
+                writer.write_all(&message).expect("the server reads");
+            }
+            writer.write_all(&frame(CLOSE, b"")).expect("the server reads");
+        });
+        let mut heard = said(&mut client);
+        assert_eq!(heard.pop(), Some(Said::CloseWithoutCode));
+        let expected: Vec<_> = (0..messages).map(|number| binary(&content(number))).collect();
+        assert!(heard == expected, "{} messages", heard.len());
+        writing.join().expect("everything is written");
+    }
 }
