@@ -17,9 +17,22 @@ use crate::shard::counters::{AcceptError, Counters, Drop, Durations};
 /// How often the shards' counters are taken over, and the recorder's samples put into their buckets.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Takes the shards' counters over, until the server is gone.
-pub(crate) async fn run(exposition: Exposition, mut shards: Vec<ShardMetrics>, hub: Arc<Hub>) {
-    let rooms = gauge!(names::ROOMS);
+/// Takes the shards' counters over, until the server is gone. Every metric is there when this returns, whenever the
+/// future comes to run: the first scrape finds them all.
+pub(crate) fn run(
+    exposition: Exposition,
+    shards: Vec<ShardMetrics>,
+    hub: Arc<Hub>,
+) -> impl Future<Output = ()> + Send {
+    take_over(exposition, shards, hub, gauge!(names::ROOMS))
+}
+
+async fn take_over(
+    exposition: Exposition,
+    mut shards: Vec<ShardMetrics>,
+    hub: Arc<Hub>,
+    rooms: Gauge,
+) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -174,12 +174,12 @@ impl Server {
     ) {
         let admin =
             Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
+        self.runtime.spawn(telemetry::run(exposition, shards, Arc::clone(&self.stopper.hub)));
         self.runtime.spawn(async move {
             if let Err(error) = serve_admin(listener, admin).await {
                 tracing::error!(%error, "the admin address is not served");
             }
         });
-        self.runtime.spawn(telemetry::run(exposition, shards, Arc::clone(&self.stopper.hub)));
     }
 
     /// For acting on the sessions and rooms of the route with that pattern; `None` if there is no such route.
