@@ -1,5 +1,7 @@
 //! Parses the command line, loads the configuration, runs the server, maps an error to an exit code.
 
+mod allocator;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -7,10 +9,8 @@ use uproar::cli::{self, Command, Flags};
 use uproar::config::{Config, Problems};
 use uproar::{Server, logs};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::purge_at_once();
     let done = match Command::from_args() {
         Command::Serve(flags) => serve(flags),
         Command::Check { file } => cli::check(&file).map_err(refused).and_then(|text| print(&text)),

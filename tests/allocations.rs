@@ -129,5 +129,7 @@ fn a_delivery_allocates_nothing() {
     check("sixteen senders", &Crowd { senders: 16, ..crowd }, 0.1);
     check("members of three rooms", &Crowd { rooms: "one+two+three", ..crowd }, 0.1);
     // A batch for each other shard: its bytes and its list of parts.
-    check("four shards", &Crowd { shards: 4, ..crowd }, 3.0 * 2.0 + 1.0);
+    check("one sender, four shards", &Crowd { shards: 4, ..crowd }, 3.0 * 2.0 + 1.0);
+    // Shards that all send have each other's batches to use again.
+    check("sixteen senders, four shards", &Crowd { shards: 4, senders: 16, ..crowd }, 3.0);
 }

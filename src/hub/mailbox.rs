@@ -34,6 +34,18 @@ pub(crate) struct Batch {
     pub(crate) sent_at: Instant,
 }
 
+impl Batch {
+    /// An empty one, its first frame read at `read_at`.
+    pub(crate) fn new(read_at: Instant) -> Self {
+        Self { bytes: Vec::new(), parts: Vec::new(), read_at, sent_at: read_at }
+    }
+
+    /// What it takes of memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.parts.capacity() * size_of::<Part>()
+    }
+}
+
 /// Some neighbouring frames of a batch that are for one room.
 pub(crate) struct Part {
     /// The room's id in the directory.

@@ -6,6 +6,9 @@ use std::time::Instant;
 use crate::hub::mailbox::{Batch, Part, Port};
 use crate::protocol::SessionId;
 
+/// Memory kept in batches that came from other shards, for the next ones that go to them.
+const SPARE_BYTES_MAX: usize = 1024 * 1024;
+
 /// One pending batch per target shard, and who waits for which target.
 pub(crate) struct Outgoing {
     shard: usize,
@@ -13,6 +16,9 @@ pub(crate) struct Outgoing {
     targets: Box<[Target]>,
     /// Targets whose mailbox turned a batch away.
     blocked: usize,
+    /// Empty batches. Shards that talk to one another hand the same memory to and fro.
+    spare: Vec<Batch>,
+    spare_bytes: usize,
 }
 
 #[derive(Default)]
@@ -35,7 +41,7 @@ pub(crate) struct Sent {
 impl Outgoing {
     pub(crate) fn new(shard: usize, ports: Box<[Arc<Port>]>) -> Self {
         let targets = ports.iter().map(|_| Target::default()).collect();
-        Self { shard, ports, targets, blocked: 0 }
+        Self { shard, ports, targets, blocked: 0, spare: Vec::new(), spare_bytes: 0 }
     }
 
     /// Adds a whole frame for everyone in a room, but for one session if named, to the batch for `target`. True when
@@ -50,12 +56,16 @@ impl Outgoing {
     ) -> bool {
         let except = except.filter(|session| session.shard() == target);
         let target = &mut self.targets[target];
-        let batch = target.batch.get_or_insert_with(|| Batch {
-            bytes: Vec::with_capacity(frame.len().max(512)),
-            parts: Vec::with_capacity(1),
-            read_at,
-            sent_at: read_at,
-        });
+        let batch = match &mut target.batch {
+            Some(batch) => batch,
+            none => none.insert(match self.spare.pop() {
+                Some(spare) => {
+                    self.spare_bytes -= spare.memory();
+                    Batch { read_at, ..spare }
+                }
+                None => Batch::new(read_at),
+            }),
+        };
         batch.bytes.extend_from_slice(frame);
         let end = batch.bytes.len();
         match batch.parts.last_mut() {
@@ -66,6 +76,17 @@ impl Outgoing {
             _ => batch.parts.push(Part { room, end, frames: 1, except }),
         }
         target.blocked
+    }
+
+    /// Takes the memory of a batch that came from another shard.
+    pub(crate) fn recycle(&mut self, mut batch: Batch) {
+        let spare_bytes = self.spare_bytes + batch.memory();
+        if spare_bytes <= SPARE_BYTES_MAX && self.spare.len() < self.targets.len() {
+            batch.bytes.clear();
+            batch.parts.clear();
+            self.spare_bytes = spare_bytes;
+            self.spare.push(batch);
+        }
     }
 
     /// Remembers a session that is not read until every target it published to has taken its batch.

@@ -196,7 +196,7 @@ impl State {
         let session = &self.sessions[slot as usize];
         let route = session.route;
         let known = self.rooms.find(route, name);
-        let count = session.memberships().count();
+        let count = session.membership_count();
         if known.is_some_and(|room| session.memberships().any(|member| member.room == room)) {
             return true;
         }

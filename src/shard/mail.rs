@@ -72,6 +72,7 @@ impl Shard {
                 self.state.deliver(part, bytes, batch.read_at);
                 start = part.end;
             }
+            self.state.outgoing.recycle(batch);
         }
         if taken > 0 {
             for shard in self.mailbox.take_waiting() {

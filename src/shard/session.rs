@@ -137,6 +137,12 @@ impl Session {
         first.into_iter().chain(self.extra.iter().flat_map(|extra| &extra.rooms))
     }
 
+    /// How many they are.
+    pub(crate) fn membership_count(&self) -> usize {
+        let further = self.extra.as_ref().map_or(0, |extra| extra.rooms.len());
+        usize::from(self.room.room != NONE) + further
+    }
+
     /// The membership at `position` among them.
     pub(crate) fn membership(&self, position: usize) -> Option<Membership> {
         self.memberships().nth(position).copied()

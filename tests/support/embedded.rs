@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
+use super::server::metric;
+use super::wait_for;
+
 use uproar::{Builder, Config, RunError, Server, Stopper};
 
 /// One running server.
@@ -16,16 +19,29 @@ pub struct Embedded {
 impl Embedded {
     /// Starts what `build` makes of a server on free loopback ports with so many shards.
     pub fn start(shards: usize, build: impl FnOnce(Builder) -> Server) -> Self {
+        Self::start_with(|config| config.server.shards = shards, build)
+    }
+
+    /// The same with other settings.
+    pub fn start_with(
+        set: impl FnOnce(&mut Config),
+        build: impl FnOnce(Builder) -> Server,
+    ) -> Self {
         let mut config = Config::default();
         config.server.listen.set_port(0);
         config.server.admin_listen.set_port(0);
-        config.server.shards = shards;
         config.relay.enabled = false;
+        set(&mut config);
         let server = build(Server::builder(config));
         let (address, admin, stopper) =
             (server.address(), server.admin_address(), server.stopper());
         let thread = Some(thread::spawn(move || server.run()));
         Self { address, admin, stopper, thread }
+    }
+
+    /// Waits until a metric has a value, all its samples added up. The servers of one process share them.
+    pub fn wait_for_metric(&self, name: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+        wait_for(name, || Some(metric(self.admin, name, &[])).filter(|value| wanted(*value)))
     }
 
     /// Stops it and gives what came of it.

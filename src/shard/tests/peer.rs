@@ -21,7 +21,7 @@ pub(super) struct Peer {
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// By its handler: what was queued for it still goes out.
+    /// By its handler: what was sent to it before still goes out.
     Closed,
     /// Without a goodbye.
     Lost,

@@ -229,7 +229,9 @@ impl World {
         self.state.reap();
         self.peers[peer].end = Some(end);
         self.peers[peer].rooms.clear();
-        self.forgive(peer, |_| true);
+        if end == End::Lost {
+            self.forgive(peer, |_| true);
+        }
     }
 
     /// A step of the flush that serves so many members at most.
