@@ -1,6 +1,8 @@
 //! What connections and rooms cost in memory, and that they give it back: idle sessions hold no buffer, rooms and
 //! connections that are gone leave nothing behind.
 
+#![allow(clippy::print_stdout, reason = "figures for those who run the test by hand")]
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 #![allow(unsafe_code, reason = "a global allocator that counts has to be one")]
 
 mod support;
@@ -39,6 +41,10 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// One test at a time: what this process holds is counted for all of them together.
+#[allow(clippy::disallowed_types, reason = "tests may wait for one another")]
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 const PAYLOAD: [u8; 2000] = [b'.'; 2000];
 
 /// Connects so many clients that all have done what needs a buffer: sent a message in two pieces, been sent messages,
@@ -74,6 +80,7 @@ fn drain(server: &Server, clients: &mut [Client]) {
 
 #[test]
 fn an_idle_session_holds_no_buffer() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     const FEW: usize = 500;
     const MORE: usize = 2000;
     const ROOM_MEMBERS: usize = 50;
@@ -100,6 +107,7 @@ fn an_idle_session_holds_no_buffer() {
 
 #[test]
 fn connections_that_come_and_go_leave_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     const CONNECTIONS: usize = 500;
     let server = Server::start(&["--shards", "2"]);
     let cycle = || {
@@ -141,6 +149,7 @@ impl Handler for Wanderer {
 /// A million of them, at the same time; fewer where nothing is optimized.
 #[test]
 fn rooms_that_are_gone_leave_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     const ROOMS: usize = if cfg!(debug_assertions) { 200_000 } else { 1_000_000 };
     const ROOMS_PER_SESSION: usize = 10_000;
     let server = Embedded::start_with(
