@@ -1,6 +1,8 @@
 //! The crate as programs use it: a handler of their own, told of each session what is documented, and handles that act
 //! from other threads.
 
+#![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+
 mod support;
 
 use std::collections::BTreeSet;
