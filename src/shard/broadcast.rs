@@ -29,6 +29,8 @@ pub(crate) struct Broadcast {
     pub(crate) exclusions: Vec<Exclusion>,
     /// When the first of the frames was read from its socket.
     pub(crate) read_at: Instant,
+    /// When the first member was served.
+    pub(crate) begun_at: Instant,
     /// The member to serve next, and behind the last one: who joins during the flush is not served by it.
     pub(crate) cursor: usize,
     pub(crate) end: usize,
@@ -39,7 +41,8 @@ pub(crate) struct Broadcast {
 impl Broadcast {
     fn new(read_at: Instant) -> Self {
         let (bytes, exclusions) = (Rc::new(Vec::new()), Vec::new());
-        Self { bytes, frames: 0, exclusions, read_at, cursor: 0, end: 0, passed: 0 }
+        let begun_at = read_at;
+        Self { bytes, frames: 0, exclusions, read_at, begun_at, cursor: 0, end: 0, passed: 0 }
     }
 
     fn buffer(&mut self) -> &mut Vec<u8> {
@@ -95,7 +98,13 @@ impl Broadcast {
     }
 
     /// Ends the gathering: exclusions are sorted by position, which `position` finds for a slot.
-    pub(crate) fn begin(&mut self, members: usize, position: impl Fn(u32) -> Option<u32>) {
+    pub(crate) fn begin(
+        &mut self,
+        members: usize,
+        now: Instant,
+        position: impl Fn(u32) -> Option<u32>,
+    ) {
+        self.begun_at = now;
         self.exclusions.retain_mut(|exclusion| match position(exclusion.member) {
             Some(position) => {
                 exclusion.member = position;
@@ -224,7 +233,7 @@ mod tests {
         let third = broadcast.push(Message::Text("three"), Some(7));
         let gathered = broadcast.gathered_exclusions(8);
         assert_eq!(broadcast.pieces(gathered).collect::<Vec<_>>(), [first.clone(), third.clone()]);
-        broadcast.begin(4, |slot| (7..=9).contains(&slot).then(|| slot - 6));
+        broadcast.begin(4, Instant::now(), |slot| (7..=9).contains(&slot).then(|| slot - 6));
         let all = first.start..third.end;
         assert_eq!(pieces(&broadcast, 0), [all]);
         assert_eq!(pieces(&broadcast, 1), std::slice::from_ref(&second));
@@ -249,7 +258,7 @@ mod tests {
         broadcast.push(Message::Text("two"), None);
         broadcast.exclude_past(5);
         let third = broadcast.push(Message::Text("three"), None);
-        broadcast.begin(1, |_| Some(0));
+        broadcast.begin(1, Instant::now(), |_| Some(0));
         assert_eq!(pieces(&broadcast, 0), [third]);
         assert_eq!(broadcast.frames_for(broadcast.find_exclusions(0)), 1);
     }

@@ -4,6 +4,8 @@
 //! have just got something and rooms whose flush has begun take turns, so that a large one does not hold up a small
 //! one. What arrives for a room under flush gathers for its next one.
 
+use std::time::Instant;
+
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Counters;
 use crate::shard::session::flag;
@@ -39,12 +41,15 @@ impl State {
     /// their own, with a budget for each of the three: `served_max` members are one bound of it.
     pub(crate) fn flush_step(&mut self, served_max: usize) {
         let mut budget = self.budget(served_max);
+        self.fresh.append(&mut self.waiting);
         for _ in 0..self.fresh.len() {
             if budget.is_spent(&self.counters) {
                 break;
             }
             let Some(room) = self.fresh.pop_front() else { break };
-            if self.begin_flush(room) {
+            if self.waits(room) {
+                self.waiting.push_back(room);
+            } else if self.begin_flush(room) {
                 self.serve(room, &mut budget);
             }
         }
@@ -59,6 +64,15 @@ impl State {
             }
         }
         self.flush_touched(served_max);
+    }
+
+    /// Whether a room's flush waits for more frames.
+    fn waits(&mut self, room: u32) -> bool {
+        let (now, is_stopping) = (self.now, self.is_stopping);
+        self.rooms.rooms.get_mut(room as usize).is_some_and(|room| {
+            let frames = room.next.as_ref().map_or(0, |next| next.frames);
+            frames > 0 && !is_stopping && room.pace.waits(frames, now)
+        })
     }
 
     fn budget(&self, served_max: usize) -> Budget {
@@ -93,7 +107,7 @@ impl State {
         }
         let Some(mut broadcast) = found.next.take() else { return false };
         let sessions = &self.sessions;
-        broadcast.begin(found.members.len(), |slot| {
+        broadcast.begin(found.members.len(), self.now, |slot| {
             let session = sessions.get(slot as usize)?;
             session.memberships().find(|member| member.room == room).map(|member| member.position)
         });
@@ -137,8 +151,12 @@ impl State {
     }
 
     fn end_flush(&mut self, room: u32, broadcast: Box<Broadcast>) {
-        self.counters.fanout.record(broadcast.read_at.elapsed());
+        let now = Instant::now();
+        self.counters.fanout.record(now - broadcast.read_at);
+        let took = now - broadcast.begun_at;
         self.rooms.pool.put(broadcast);
+        let found = self.rooms.get_mut(room);
+        found.pace.flushed(took, now);
         if self.rooms.settle(room, &mut self.sessions) {
             self.forget_room(room);
         } else if self.rooms.get(room).next.is_some() {

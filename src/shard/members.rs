@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::hub::directory::RoomEntry;
 use crate::shard::broadcast::{Broadcast, Pool};
+use crate::shard::pace::Pace;
 use crate::shard::session::{Membership, NONE, Session};
 
 /// Maps are given back when they hold this many times more than they need.
@@ -27,6 +28,8 @@ pub(crate) struct Room {
     pub(crate) current: Option<Box<Broadcast>>,
     /// Sessions that are not read until `next` begins to be written.
     pub(crate) paused: Vec<u32>,
+    /// When its flush is worth a wait.
+    pub(crate) pace: Pace,
     /// More has gathered than should, and the shard takes no batches until the flush has ended.
     pub(crate) is_congested: bool,
 }
@@ -98,6 +101,7 @@ impl Rooms {
             next: None,
             current: None,
             paused,
+            pace: Pace::default(),
             is_congested: false,
         });
         room

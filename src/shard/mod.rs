@@ -16,6 +16,7 @@ mod mail;
 mod members;
 mod outbox;
 mod output;
+mod pace;
 mod reading;
 mod serve;
 mod session;
@@ -38,6 +39,7 @@ use crate::hub::mailbox::Mailbox;
 use crate::shard::counters::Counters;
 use crate::shard::flush::SERVED_MAX;
 use crate::shard::listener::{Accepted, Listener};
+use crate::shard::pace::WAIT;
 use crate::shard::session::flag;
 use crate::shard::state::{Parts, State};
 
@@ -172,7 +174,8 @@ impl Shard {
         let next_tick = TICK * (self.state.tick + 1);
         let until_tick = next_tick.saturating_sub(now - self.began);
         let backs_off = self.listener.as_ref().and_then(|listener| listener.backs_off_for(now));
-        until_tick.min(backs_off.unwrap_or(until_tick))
+        let waits = (!self.state.waiting.is_empty()).then_some(WAIT);
+        [backs_off, waits].into_iter().flatten().fold(until_tick, Duration::min)
     }
 
     fn accept(&mut self) {

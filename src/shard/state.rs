@@ -51,6 +51,8 @@ pub(crate) struct State {
     /// Rooms that got their first frame since their last flush, and rooms whose flush is to go on.
     pub(crate) fresh: VecDeque<u32>,
     pub(crate) begun: VecDeque<u32>,
+    /// Rooms whose flush waits for more frames.
+    pub(crate) waiting: VecDeque<u32>,
     /// Rooms that take no more until their flush has ended.
     pub(crate) congested: usize,
     /// Sessions to be ended at the next safe point, and why.
@@ -101,6 +103,7 @@ impl State {
             touched: VecDeque::new(),
             fresh: VecDeque::new(),
             begun: VecDeque::new(),
+            waiting: VecDeque::new(),
             congested: 0,
             doomed: Vec::new(),
             counters,

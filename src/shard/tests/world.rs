@@ -236,6 +236,7 @@ impl World {
 
     /// A step of the flush that serves so many members at most.
     pub(super) fn flush(&mut self, served_max: usize) {
+        self.state.now = Instant::now();
         self.state.flush_step(served_max);
         self.state.reap();
     }
@@ -294,6 +295,7 @@ impl World {
     /// Lets everything go out that there is, and everybody read it.
     pub(super) fn settle(&mut self) {
         while self.state.has_to_flush()
+            || !self.state.waiting.is_empty()
             || self.state.outgoing.is_blocked()
             || self.state.counters.outbox_bytes > 0
             || self.state.counters.paused > 0
