@@ -1,8 +1,8 @@
 //! The flush: what the turn gathered goes out, one write a member however many frames there are.
 //!
-//! A flush is resumable. After a budget of writes the turn looks at its other work and goes on later; rooms that
-//! have just got something and rooms whose flush has begun take turns, so that a large one does not hold up a small
-//! one. What arrives for a room under flush gathers for its next one.
+//! A flush is resumable. After a budget of writes the turn looks at its other work and goes on later. Small flushes
+//! and large ones have budgets of their own, and the large ones take turns, so that no number of those holds up a
+//! small one. What arrives for a room under flush gathers for its next one.
 
 use std::io::IoSlice;
 use std::ops::Range;
@@ -14,10 +14,17 @@ use crate::shard::outbox::SLICES_MAX;
 use crate::shard::session::{NONE, flag};
 use crate::shard::state::State;
 
-/// Members served, and bytes written to them, before the turn looks at its other work: about a millisecond of kernel
-/// time each.
+/// Members served, and bytes written to them, before the turn looks at its other work: a millisecond of kernel time
+/// or less. The last write may go beyond the bytes.
 pub(crate) const SERVED_MAX: usize = 256;
-const BYTES_MAX: u64 = 4 * 1024 * 1024;
+const BYTES_MAX: u64 = 1024 * 1024;
+
+/// A flush of more members, or of more bytes to all of them together, waits its turn among the large ones.
+const SMALL_MEMBERS_MAX: usize = 64;
+const SMALL_BYTES_MAX: usize = 256 * 1024;
+
+/// What the end of a session counts for among members served: a write, a shutdown, and a socket to close.
+pub(crate) const CLOSING_COST: usize = 4;
 
 /// What is left of one step.
 struct Budget {
@@ -33,8 +40,8 @@ impl Budget {
 }
 
 impl State {
-    /// One step of every flush there is: fresh rooms first, then those begun, then the sessions with output of
-    /// their own, with a budget for each of the three: `served_max` members are one bound of it.
+    /// One step of every flush there is: small ones first, then large ones, then the sessions with output of their
+    /// own, with a budget for each of the three: `served_max` members are one bound of it.
     pub(crate) fn flush_step(&mut self, served_max: usize) {
         let mut budget = self.budget(served_max);
         for _ in 0..self.fresh.len() {
@@ -42,21 +49,31 @@ impl State {
                 break;
             }
             let Some(room) = self.fresh.pop_front() else { break };
-            if self.begin_flush(room) {
+            if self.is_large(room) {
+                self.large.push_back(room);
+            } else if self.rooms.is_flushing(room) || self.begin_flush(room) {
                 self.serve(room, &mut budget);
             }
         }
         let mut budget = self.budget(served_max);
-        for _ in 0..self.begun.len() {
+        for _ in 0..self.large.len() {
             if budget.is_spent(&self.counters) {
                 break;
             }
-            let Some(room) = self.begun.pop_front() else { break };
-            if self.rooms.is_flushing(room) {
+            let Some(room) = self.large.pop_front() else { break };
+            if self.rooms.is_flushing(room) || self.begin_flush(room) {
                 self.serve(room, &mut budget);
             }
         }
         self.flush_touched(served_max);
+    }
+
+    /// Whether what a room has to write makes a large flush.
+    fn is_large(&self, room: u32) -> bool {
+        let room = self.rooms.get(room);
+        let Some(broadcast) = room.current.as_ref().or(room.next.as_ref()) else { return false };
+        let members = room.members.len();
+        members > SMALL_MEMBERS_MAX || members * broadcast.bytes.len() > SMALL_BYTES_MAX
     }
 
     fn budget(&self, served_max: usize) -> Budget {
@@ -65,7 +82,7 @@ impl State {
 
     /// Whether another step has something to do.
     pub(crate) fn has_to_flush(&self) -> bool {
-        !self.fresh.is_empty() || !self.begun.is_empty() || !self.touched.is_empty()
+        !self.fresh.is_empty() || !self.large.is_empty() || !self.touched.is_empty()
     }
 
     fn flush_touched(&mut self, served_max: usize) {
@@ -78,6 +95,9 @@ impl State {
             let Some(slot) = self.touched.pop_front() else { break };
             if let Some(session) = self.sessions.get_mut(slot as usize) {
                 session.clear(flag::TOUCHED);
+                if session.has(flag::CLOSING) {
+                    budget.served = budget.served.saturating_sub(CLOSING_COST - 1);
+                }
                 self.flush_outbox(slot);
             }
         }
@@ -96,9 +116,8 @@ impl State {
             session.memberships().find(|member| member.room == room).map(|member| member.position)
         });
         found.current = Some(broadcast);
-        self.congested -= usize::from(std::mem::take(&mut found.is_congested));
-        for slot in std::mem::take(&mut found.paused) {
-            self.resume(slot, flag::PAUSED_BY_ROOM);
+        if found.is_congested {
+            self.clear_congestion(room);
         }
         true
     }
@@ -117,7 +136,8 @@ impl State {
             let exclusions = broadcast.next_exclusions(position as u32);
             let session = &mut self.sessions[slot as usize];
             if session.has(flag::NOT_PLAIN) {
-                self.serve_with_care(slot, room, &broadcast, exclusions);
+                let others = self.serve_with_care(slot, room, &broadcast, exclusions);
+                budget.served = budget.served.saturating_sub(others);
             } else if exclusions.is_empty() {
                 self.serve_plain(slot, room, &broadcast);
             } else {
@@ -126,7 +146,7 @@ impl State {
         }
         if broadcast.cursor < broadcast.end {
             self.rooms.get_mut(room).current = Some(broadcast);
-            self.begun.push_back(room);
+            self.large.push_back(room);
         } else {
             self.end_flush(room, broadcast);
         }
@@ -203,7 +223,8 @@ impl State {
     }
 
     /// A member with output of its own, with frames that it must not get, in several rooms, or that reads slowly:
-    /// everything there is for it goes through its outbox, and from there out in one write.
+    /// everything there is for it goes through its outbox, and from there out in one write. Gives the number of its
+    /// other rooms that this took in.
     #[inline(never)]
     fn serve_with_care(
         &mut self,
@@ -211,21 +232,23 @@ impl State {
         room: u32,
         broadcast: &Broadcast,
         exclusions: Range<usize>,
-    ) {
+    ) -> usize {
         let session = &mut self.sessions[slot as usize];
         if session.has(flag::CLOSING) {
-            return;
+            return 0;
         }
+        let mut others = 0;
         if session.has(flag::MANY_ROOMS) {
             if session.take_served(room) {
-                return;
+                return 0;
             }
             self.queue_broadcast(slot, room, broadcast, exclusions);
-            self.queue_other_rooms(slot, room);
+            others = self.queue_other_rooms(slot, room);
         } else {
             self.queue_broadcast(slot, room, broadcast, exclusions);
         }
         self.flush_outbox(slot);
+        others
     }
 
     fn queue_broadcast(
@@ -261,26 +284,27 @@ impl State {
         }
     }
 
-    /// Queues what the session's other rooms have for it, so that one write takes it all.
-    fn queue_other_rooms(&mut self, slot: u32, but: u32) {
-        let mut index = 0;
+    /// Queues what the session's other rooms have for it, so that one write takes it all; from how many of them.
+    fn queue_other_rooms(&mut self, slot: u32, but: u32) -> usize {
+        let (mut index, mut queued) = (0, 0);
         while let Some(member) = self.sessions[slot as usize].membership(index) {
             index += 1;
             if member.room == but {
                 continue;
             }
-            if self.begin_flush(member.room) {
-                self.begun.push_back(member.room);
-            }
+            // The room is in its list already, and is found begun when its turn comes.
+            self.begin_flush(member.room);
             let Some(broadcast) = self.rooms.get_mut(member.room).current.take() else { continue };
             let is_ahead = (broadcast.cursor..broadcast.end).contains(&(member.position as usize));
             if is_ahead && !member.is_served {
                 let exclusions = broadcast.find_exclusions(member.position);
                 self.queue_broadcast(slot, member.room, &broadcast, exclusions);
                 self.sessions[slot as usize].mark_served(member.room);
+                queued += 1;
             }
             self.rooms.get_mut(member.room).current = Some(broadcast);
         }
+        queued
     }
 
     /// Queues everything that a session's rooms have for it, before it leaves them and its Close goes out behind it.
