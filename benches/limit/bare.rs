@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, epoll, poll};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use slab::Slab;
 
@@ -39,6 +40,8 @@ struct Connection {
     room: Option<usize>,
     /// The beginning of a frame or request whose end has not come.
     rest: Vec<u8>,
+    /// It sent something in this turn, which it must not hear.
+    spoke: bool,
 }
 
 #[derive(Default)]
@@ -92,7 +95,7 @@ impl Bare {
         loop {
             events.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
-                Err(rustix::io::Errno::INTR) => continue,
+                Err(Errno::INTR) => continue,
                 waited => waited.context("epoll_wait")?,
             };
             for event in &events {
@@ -116,7 +119,12 @@ impl Bare {
             let entry = self.connections.vacant_entry();
             let data = epoll::EventData::new_u64(entry.key() as u64);
             epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-            entry.insert(Connection { socket: stream.into(), room: None, rest: Vec::new() });
+            entry.insert(Connection {
+                socket: stream.into(),
+                room: None,
+                rest: Vec::new(),
+                spoke: false,
+            });
         }
     }
 
@@ -124,7 +132,7 @@ impl Bare {
         let connection = &mut self.connections[key];
         let bytes = match recv(&connection.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((_, bytes)) if bytes > 0 => bytes,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(()),
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             // The end of the stream, or a reset.
             _ => return self.close(key),
         };
@@ -157,7 +165,7 @@ impl Bare {
         });
         connection.room = Some(index);
         self.rooms[index].members.push(key);
-        write_all(&connection.socket, &[handshake::answer(&request.key).as_bytes()])
+        write_one(&connection.socket, handshake::answer(&request.key).as_bytes())
     }
 
     /// Takes the whole frames at the start of `input`; how many bytes they were.
@@ -190,20 +198,19 @@ impl Bare {
             Some((last, range)) if *last == key && range.end == start => range.end = end,
             _ => room.senders.push((key, start..end)),
         }
+        self.connections[key].spoke = true;
         if self.mode == Mode::Send { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
         while let Some(index) = self.dirty.pop() {
             let room = &mut self.rooms[index];
-            room.senders.sort_by_key(|(key, _)| *key);
             for key in &room.members {
-                let Some(connection) = self.connections.get(*key) else { continue };
-                let first = room.senders.partition_point(|(sender, _)| sender < key);
-                if room.senders.get(first).is_some_and(|(sender, _)| sender == key) {
-                    write_around(connection, &room.frames, *key, &room.senders[first..])?;
+                let Some(connection) = self.connections.get_mut(*key) else { continue };
+                if std::mem::take(&mut connection.spoke) {
+                    write_around(connection, &room.frames, *key, &room.senders)?;
                 } else {
-                    write_all(&connection.socket, &[&room.frames])?;
+                    write_one(&connection.socket, &room.frames)?;
                 }
             }
             room.frames.clear();
@@ -234,7 +241,7 @@ fn write_around(
     senders: &[(usize, std::ops::Range<usize>)],
 ) -> Result<()> {
     let (mut pieces, mut at) = (Vec::new(), 0);
-    for (_, own) in senders.iter().take_while(|(sender, _)| *sender == key) {
+    for (_, own) in senders.iter().filter(|(sender, _)| *sender == key) {
         pieces.push(&frames[at..own.start]);
         at = own.end;
     }
@@ -243,40 +250,30 @@ fn write_around(
     pieces.chunks(PIECES_MAX).try_for_each(|pieces| write_all(&connection.socket, pieces))
 }
 
+/// Writes all of it in one call if the kernel takes it.
+#[inline]
+fn write_one(socket: &OwnedFd, bytes: &[u8]) -> Result<()> {
+    match send(socket, bytes, SendFlags::NOSIGNAL) {
+        Ok(written) if written == bytes.len() => Ok(()),
+        other => write_all(socket, &[&bytes[other.unwrap_or(0)..]]),
+    }
+}
+
 /// Writes all of it, waiting for a peer that does not read. One that is gone is found out by its next read.
+#[cold]
 fn write_all(socket: &OwnedFd, pieces: &[&[u8]]) -> Result<()> {
-    let mut slices: Vec<_> = Vec::new();
-    let mut rest = match pieces {
-        [one] => match send_once(socket, one)? {
-            written if written == one.len() => return Ok(()),
-            written => {
-                slices.push(IoSlice::new(&one[written..]));
-                &mut slices[..]
-            }
-        },
-        _ => {
-            slices.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
-            &mut slices[..]
-        }
-    };
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut rest = &mut slices[..];
     while !rest.is_empty() {
         let mut control = SendAncillaryBuffer::default();
         match sendmsg(socket, rest, &mut control, SendFlags::NOSIGNAL) {
             Ok(written) => IoSlice::advance_slices(&mut rest, written),
-            Err(rustix::io::Errno::AGAIN) => wait_until_writable(socket)?,
-            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => break,
+            Err(Errno::AGAIN) => wait_until_writable(socket)?,
+            Err(Errno::PIPE | Errno::CONNRESET) => break,
             Err(error) => return Err(error).context("sendmsg"),
         }
     }
     Ok(())
-}
-
-fn send_once(socket: &OwnedFd, bytes: &[u8]) -> Result<usize> {
-    match send(socket, bytes, SendFlags::NOSIGNAL) {
-        Err(rustix::io::Errno::AGAIN) => Ok(0),
-        Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(bytes.len()),
-        sent => sent.context("send"),
-    }
 }
 
 fn wait_until_writable(socket: &OwnedFd) -> Result<()> {

@@ -119,15 +119,18 @@ impl Broadcast {
         });
     }
 
-    /// The exclusions of the member at `position`, where positions are asked for in rising order.
-    pub(crate) fn next_exclusions(&mut self, position: u32) -> Range<usize> {
-        let rest = &self.exclusions[self.passed..];
-        let skipped = rest.iter().take_while(|exclusion| exclusion.member < position).count();
-        let mine =
-            rest[skipped..].iter().take_while(|exclusion| exclusion.member == position).count();
-        let start = self.passed + skipped;
-        self.passed = start + mine;
-        start..start + mine
+    /// The position of the next member, the cursor's or one behind it, that does not get everything.
+    pub(crate) fn next_excluded(&self) -> usize {
+        self.exclusions.get(self.passed).map_or(self.end, |exclusion| exclusion.member as usize)
+    }
+
+    /// The exclusions of the member at [`next_excluded`](Self::next_excluded).
+    pub(crate) fn take_exclusions(&mut self) -> Range<usize> {
+        let start = self.passed;
+        let rest = &self.exclusions[start..];
+        let member = rest.first().map(|exclusion| exclusion.member);
+        self.passed += rest.iter().take_while(|next| Some(next.member) == member).count();
+        start..self.passed
     }
 
     /// The exclusions of the member in `slot`, while frames are still gathered.
@@ -230,9 +233,12 @@ mod tests {
         let counts: Vec<_> =
             (0..4).map(|at| broadcast.frames_for(broadcast.find_exclusions(at))).collect();
         assert_eq!(counts, [3, 1, 2, 1]);
-        for position in 0..4 {
-            assert_eq!(broadcast.next_exclusions(position), broadcast.find_exclusions(position));
+        for position in 1..4 {
+            assert_eq!(broadcast.next_excluded(), position);
+            let found = broadcast.find_exclusions(position as u32);
+            assert_eq!(broadcast.take_exclusions(), found);
         }
+        assert_eq!(broadcast.next_excluded(), broadcast.end);
     }
 
     /// A slot given to a newcomer in the same turn brings the exclusions of the one before along.

@@ -128,7 +128,7 @@ impl Shard {
             Refusal::ShardBusy.count();
             if let Some(answer) = Refusal::ShardBusy.bytes() {
                 // A few hundred bytes fit an empty socket buffer, or the peer is gone.
-                let _ = State::write_once(&mut stream, &answer);
+                let _ = State::write_once(&stream, &answer);
             }
             self.state.connections.release();
             return;
@@ -177,7 +177,7 @@ impl Shard {
     fn answer(&mut self, slot: u32, response: &[u8]) {
         self.state.counters.writes += 1;
         let session = &mut self.state.sessions[slot as usize];
-        match State::write_once(&mut session.stream, response) {
+        match State::write_once(&session.stream, response) {
             // An empty socket buffer takes a few hundred bytes, or the connection is gone.
             Ok(written) if written == response.len() => {
                 self.state.counters.bytes_out += written as u64;

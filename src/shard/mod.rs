@@ -2,7 +2,7 @@
 //!
 //! A turn polls, reads sessions and lets their handlers act, takes the mail, and flushes. Everything that a turn works
 //! on is in [`state`]; its steps are one file each:
-//! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`output`] →
+//! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`serve`] → [`output`] →
 //! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
 
 mod actions;
@@ -18,6 +18,7 @@ mod members;
 mod outbox;
 mod output;
 mod reading;
+mod serve;
 mod session;
 pub(crate) mod state;
 mod stopping;
