@@ -18,6 +18,38 @@ pub(crate) struct RoomEntry {
     pub(crate) id: u64,
     pub(crate) name: Arc<str>,
     pub(crate) shards: ShardSet,
+    /// Shards that are behind with the room's flush: nobody should publish to it.
+    behind: ShardSet,
+    /// Shards with publishers that wait until there are none of those.
+    waiting: ShardSet,
+}
+
+impl RoomEntry {
+    fn new(id: u64, name: Arc<str>) -> Self {
+        let [shards, behind, waiting] = std::array::from_fn(|_| ShardSet::default());
+        Self { id, name, shards, behind, waiting }
+    }
+
+    /// Says that `shard` is behind.
+    pub(crate) fn fall_behind(&self, shard: usize) {
+        self.behind.insert(shard);
+    }
+
+    /// Says that it is no more, and gives the shards to wake.
+    pub(crate) fn catch_up(&self, shard: usize) -> impl Iterator<Item = usize> + use<> {
+        self.behind.remove(shard);
+        self.waiting.take()
+    }
+
+    /// Whether publishers of `shard` should wait; then it is woken once some shard has caught up.
+    pub(crate) fn wait(&self, shard: usize) -> bool {
+        if self.behind.is_empty() {
+            return false;
+        }
+        self.waiting.insert(shard);
+        // Again, because the last one may have caught up before it could know that somebody waits.
+        !self.behind.is_empty()
+    }
 }
 
 /// Every room that has a member somewhere on this node, by route and name.
@@ -42,7 +74,7 @@ impl Directory {
             }
             Slot::Vacant(slot) => {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let entry = Arc::new(RoomEntry { id, name, shards: ShardSet::default() });
+                let entry = Arc::new(RoomEntry::new(id, name));
                 entry.shards.insert(shard);
                 slot.insert(entry.clone());
                 entry
@@ -96,5 +128,18 @@ mod tests {
         directory.exit(0, &room, 127);
         assert!(directory.find(0, "a").is_none());
         assert_ne!(directory.enter(0, "a", 3).id, room.id, "ids are not used again");
+    }
+
+    #[test]
+    fn publishers_wait_for_the_last_shard_that_is_behind() {
+        let room = RoomEntry::new(0, "a".into());
+        assert!(!room.wait(0));
+        room.fall_behind(1);
+        room.fall_behind(2);
+        assert!(room.wait(0) && room.wait(3));
+        assert_eq!(room.catch_up(1).collect::<Vec<_>>(), [0, 3]);
+        assert!(room.wait(3), "another one is still behind");
+        assert_eq!(room.catch_up(2).collect::<Vec<_>>(), [3]);
+        assert!(!room.wait(3));
     }
 }

@@ -12,10 +12,14 @@ use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
 use crate::shard::outbox::Tag;
 use crate::shard::session::{Membership, NONE, flag};
-use crate::shard::state::State;
+use crate::shard::state::{Held, State};
 
-/// While a room's flush goes on, this much may gather for its next one before its publishers are paused.
+/// This much may gather for a room's next flush before its publishers are paused, here and on the other shards.
 const ROOM_NEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// And this much before batches and requests wait too: what may be on the way to a room when its publishers hear that
+/// they are to pause, that one room's flood does not hold up what the batches bring to others.
+const ROOM_NEXT_BYTES_STOP: usize = 4 * 1024 * 1024;
 
 /// What a handler's context acts through: the shard, on behalf of one session.
 pub(crate) struct Desk<'a> {
@@ -82,11 +86,15 @@ impl Desk<'_> {
 impl State {
     /// Gathers a session's message for a room's members here and elsewhere.
     fn publish(&mut self, room: u32, slot: u32, message: Message<'_>) {
+        self.steps += 1;
         let range = self.gather(room, self.now).push(message, Some(slot));
         self.forward(room, range, None, Some(slot));
         if self.is_congested(room) {
             self.rooms.get_mut(room).paused.push(slot);
             self.pause(slot, flag::PAUSED_BY_ROOM);
+        } else if self.rooms.get(room).entry.wait(self.shard) {
+            let entry = self.rooms.get(room).entry.clone();
+            self.hold(entry, slot);
         }
     }
 
@@ -155,12 +163,34 @@ impl State {
 
     /// Publishes to a room that has no member on this shard.
     fn publish_away(&mut self, route: u16, name: &str, slot: u32, message: Message<'_>) {
+        self.steps += 1;
         let Some(entry) = self.hub.directory.find(usize::from(route), name) else { return };
         let mut bytes = std::mem::take(&mut self.scratch);
         bytes.clear();
         frame::encode(message, &mut bytes);
         self.send_away(&entry, &bytes, None, Some(slot));
         self.scratch = bytes;
+        if entry.wait(self.shard) {
+            self.hold(entry, slot);
+        }
+    }
+
+    /// Has a session wait until no other shard is behind with a room that it publishes to.
+    fn hold(&mut self, entry: Arc<RoomEntry>, slot: u32) {
+        self.pause(slot, flag::PAUSED_BY_ROOM);
+        let held = self.held.entry(entry.id);
+        held.or_insert_with(|| Held { entry, sessions: Vec::new() }).sessions.push(slot);
+    }
+
+    /// Has the sessions go on that wait for other shards which have caught up.
+    pub(crate) fn release_held(&mut self) {
+        let shard = self.shard;
+        for (_, held) in self.held.extract_if(|_, held| !held.entry.wait(shard)).collect::<Vec<_>>()
+        {
+            for slot in held.sessions {
+                self.resume(slot, flag::PAUSED_BY_ROOM);
+            }
+        }
     }
 
     fn send_away(
@@ -180,16 +210,36 @@ impl State {
         }
     }
 
-    /// Whether the room's flush is so far behind that nobody should publish to it, as far as can be helped.
+    /// Whether so much has gathered for the room that nobody should publish to it, as far as can be helped.
     fn is_congested(&mut self, room: u32) -> bool {
         let room = self.rooms.get_mut(room);
         let gathered = room.next.as_ref().map_or(0, |next| next.bytes.len());
-        let congested = room.current.is_some() && gathered > ROOM_NEXT_BYTES_MAX;
-        if congested && !room.is_congested {
-            room.is_congested = true;
-            self.congested += 1;
+        if gathered <= ROOM_NEXT_BYTES_MAX {
+            return false;
         }
-        congested
+        if !room.is_congested {
+            room.is_congested = true;
+            room.entry.fall_behind(self.shard);
+        }
+        if gathered > ROOM_NEXT_BYTES_STOP && !room.is_full {
+            room.is_full = true;
+            self.full += 1;
+        }
+        true
+    }
+
+    /// What had gathered for the room is being written, or nobody is left to write it to.
+    #[cold]
+    pub(crate) fn clear_congestion(&mut self, room: u32) {
+        let room = self.rooms.get_mut(room);
+        room.is_congested = false;
+        self.full -= usize::from(std::mem::take(&mut room.is_full));
+        for shard in room.entry.catch_up(self.shard) {
+            self.hub.ports[shard].wake();
+        }
+        for slot in std::mem::take(&mut room.paused) {
+            self.resume(slot, flag::PAUSED_BY_ROOM);
+        }
     }
 
     fn join(&mut self, slot: u32, name: &str) -> bool {
@@ -248,11 +298,5 @@ impl State {
     pub(crate) fn forget_room(&mut self, room: u32) {
         let room = self.rooms.remove(room);
         self.hub.directory.exit(usize::from(room.route), &room.entry, self.shard);
-        if room.is_congested {
-            self.congested -= 1;
-        }
-        for slot in room.paused {
-            self.resume(slot, flag::PAUSED_BY_ROOM);
-        }
     }
 }

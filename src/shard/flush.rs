@@ -1,8 +1,8 @@
 //! The flush: what the turn gathered goes out, one write a member however many frames there are.
 //!
-//! A flush is resumable. After a budget of writes the turn looks at its other work and goes on later; rooms that
-//! have just got something and rooms whose flush has begun take turns, so that a large one does not hold up a small
-//! one. What arrives for a room under flush gathers for its next one.
+//! A flush is resumable. After a budget of writes the turn looks at its other work and goes on later. Small flushes
+//! and large ones have budgets of their own, and the large ones take turns, so that no number of those holds up a
+//! small one. What arrives for a room under flush gathers for its next one.
 
 use std::time::Instant;
 
@@ -11,10 +11,17 @@ use crate::shard::counters::Counters;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 
-/// Members served, and bytes written to them, before the turn looks at its other work: about a millisecond of kernel
-/// time each.
+/// Members served, and bytes written to them, before the turn looks at its other work: a millisecond of kernel time
+/// or less. The last write may go beyond the bytes.
 pub(crate) const SERVED_MAX: usize = 256;
-const BYTES_MAX: u64 = 4 * 1024 * 1024;
+const BYTES_MAX: u64 = 1024 * 1024;
+
+/// A flush of more members, or of more bytes to all of them together, waits its turn among the large ones.
+const SMALL_MEMBERS_MAX: usize = 64;
+const SMALL_BYTES_MAX: usize = 256 * 1024;
+
+/// What the end of a session counts for among members served: a write, a shutdown, and a socket to close.
+pub(crate) const CLOSING_COST: usize = 4;
 
 /// What is left of one step.
 struct Budget {
@@ -37,29 +44,31 @@ impl Budget {
 }
 
 impl State {
-    /// One step of every flush there is: fresh rooms first, then those begun, then the sessions with output of
-    /// their own, with a budget for each of the three: `served_max` members are one bound of it.
+    /// One step of every flush there is: small ones first, then large ones, then the sessions with output of their
+    /// own, with a budget for each of the three: `served_max` members are one bound of it.
     pub(crate) fn flush_step(&mut self, served_max: usize) {
         let mut budget = self.budget(served_max);
-        self.fresh.append(&mut self.waiting);
         for _ in 0..self.fresh.len() {
             if budget.is_spent(&self.counters) {
                 break;
             }
             let Some(room) = self.fresh.pop_front() else { break };
-            if self.waits(room) {
-                self.waiting.push_back(room);
-            } else if self.begin_flush(room) {
+            if self.is_large(room) {
+                self.large.push_back(room);
+            } else if self.rooms.is_flushing(room) || self.begin_flush(room) {
                 self.serve(room, &mut budget);
             }
         }
         let mut budget = self.budget(served_max);
-        for _ in 0..self.begun.len() {
+        self.large.append(&mut self.waiting);
+        for _ in 0..self.large.len() {
             if budget.is_spent(&self.counters) {
                 break;
             }
-            let Some(room) = self.begun.pop_front() else { break };
-            if self.rooms.is_flushing(room) {
+            let Some(room) = self.large.pop_front() else { break };
+            if self.waits(room) {
+                self.waiting.push_back(room);
+            } else if self.rooms.is_flushing(room) || self.begin_flush(room) {
                 self.serve(room, &mut budget);
             }
         }
@@ -70,9 +79,17 @@ impl State {
     fn waits(&mut self, room: u32) -> bool {
         let (now, is_stopping) = (self.now, self.is_stopping);
         self.rooms.rooms.get_mut(room as usize).is_some_and(|room| {
-            let frames = room.next.as_ref().map_or(0, |next| next.frames);
-            frames > 0 && !is_stopping && room.pace.waits(frames, now)
+            let begins = room.current.is_none() && !is_stopping;
+            room.next.as_ref().is_some_and(|next| begins && room.pace.waits(next.frames, now))
         })
+    }
+
+    /// Whether what a room has to write makes a large flush.
+    fn is_large(&self, room: u32) -> bool {
+        let room = self.rooms.get(room);
+        let Some(broadcast) = room.current.as_ref().or(room.next.as_ref()) else { return false };
+        let members = room.members.len();
+        members > SMALL_MEMBERS_MAX || members * broadcast.bytes.len() > SMALL_BYTES_MAX
     }
 
     fn budget(&self, served_max: usize) -> Budget {
@@ -81,7 +98,7 @@ impl State {
 
     /// Whether another step has something to do.
     pub(crate) fn has_to_flush(&self) -> bool {
-        !self.fresh.is_empty() || !self.begun.is_empty() || !self.touched.is_empty()
+        !self.fresh.is_empty() || !self.large.is_empty() || !self.touched.is_empty()
     }
 
     fn flush_touched(&mut self, served_max: usize) {
@@ -94,6 +111,9 @@ impl State {
             let Some(slot) = self.touched.pop_front() else { break };
             if let Some(session) = self.sessions.get_mut(slot as usize) {
                 session.clear(flag::TOUCHED);
+                if session.has(flag::CLOSING) {
+                    budget.served = budget.served.saturating_sub(CLOSING_COST - 1);
+                }
                 self.flush_outbox(slot);
             }
         }
@@ -112,9 +132,8 @@ impl State {
             session.memberships().find(|member| member.room == room).map(|member| member.position)
         });
         found.current = Some(broadcast);
-        self.congested -= usize::from(std::mem::take(&mut found.is_congested));
-        for slot in std::mem::take(&mut found.paused) {
-            self.resume(slot, flag::PAUSED_BY_ROOM);
+        if found.is_congested {
+            self.clear_congestion(room);
         }
         true
     }
@@ -144,7 +163,7 @@ impl State {
         found.members = members;
         if broadcast.cursor < broadcast.end {
             found.current = Some(broadcast);
-            self.begun.push_back(room);
+            self.large.push_back(room);
         } else {
             self.end_flush(room, broadcast);
         }

@@ -14,9 +14,11 @@ use crate::shard::state::State;
 use crate::shard::{Adopt, Shard, token};
 
 /// How much of each queue one turn takes.
-const CONTROL_PER_TURN: usize = 128;
-const BATCHES_PER_TURN: usize = 64;
-const REQUESTS_PER_TURN: usize = 256;
+pub(super) const CONTROL_PER_TURN: usize = 128;
+pub(super) const BATCHES_PER_TURN: usize = 64;
+pub(super) const REQUESTS_PER_TURN: usize = 256;
+/// How many parts batches may have, before whichever comes last: one costs as much as a message that is read.
+pub(super) const PARTS_PER_TURN: usize = 16 * 1024;
 /// And how many bytes of frames, before whatever comes last.
 const BATCH_BYTES_PER_TURN: usize = 1024 * 1024;
 const REQUEST_BYTES_PER_TURN: usize = 1024 * 1024;
@@ -36,15 +38,15 @@ impl Shard {
             || (self.takes_requests() && !self.mailbox.requests.is_empty())
     }
 
-    /// While a room is behind with its flush, batches wait in the mailbox; when that is full their senders wait, and
-    /// at last the peers that publish.
+    /// While a room has more than it should although its publishers are held up, batches wait in the mailbox; when
+    /// that is full their senders wait, and at last whoever publishes.
     fn takes_batches(&self) -> bool {
-        self.state.congested == 0
+        self.state.full == 0
     }
 
     /// While another shard takes nothing, what would have to be handed on to it is not accepted.
     fn takes_requests(&self) -> bool {
-        !self.state.outgoing.is_blocked() && self.state.congested == 0
+        !self.state.outgoing.is_blocked() && self.state.full == 0
     }
 
     fn take_control(&mut self) {
@@ -58,11 +60,16 @@ impl Shard {
     }
 
     fn take_batches(&mut self) {
-        let (mut taken, mut bytes) = (0, 0);
-        while taken < BATCHES_PER_TURN && bytes < BATCH_BYTES_PER_TURN && self.takes_batches() {
+        let (mut taken, mut bytes, mut parts) = (0, 0, 0);
+        while taken < BATCHES_PER_TURN
+            && bytes < BATCH_BYTES_PER_TURN
+            && parts < PARTS_PER_TURN
+            && self.takes_batches()
+        {
             let Ok(batch) = self.mailbox.batches.try_recv() else { break };
             taken += 1;
             bytes += batch.bytes.len();
+            parts += batch.parts.len();
             self.state.counters.batches_in += 1;
             let hop = self.state.now.saturating_duration_since(batch.sent_at);
             self.state.counters.hop.record(hop);

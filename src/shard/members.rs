@@ -30,8 +30,10 @@ pub(crate) struct Room {
     pub(crate) paused: Vec<u32>,
     /// When its flush is worth a wait.
     pub(crate) pace: Pace,
-    /// More has gathered than should, and the shard takes no batches until the flush has ended.
+    /// More has gathered than should, and all shards were told.
     pub(crate) is_congested: bool,
+    /// So much more that the shard takes no batches until it is being written.
+    pub(crate) is_full: bool,
 }
 
 impl Room {
@@ -103,6 +105,7 @@ impl Rooms {
             paused,
             pace: Pace::default(),
             is_congested: false,
+            is_full: false,
         });
         room
     }
@@ -149,12 +152,9 @@ impl Rooms {
 
     /// Forgets a room that is over.
     pub(crate) fn remove(&mut self, room: u32) -> Room {
-        let mut room = self.rooms.remove(room as usize);
+        let room = self.rooms.remove(room as usize);
         self.by_id.remove(&room.entry.id);
         self.by_name[usize::from(room.route)].remove(&room.entry.name);
-        if let Some(next) = room.next.take() {
-            self.pool.put(next);
-        }
         room
     }
 
@@ -176,7 +176,7 @@ impl Rooms {
 
 impl Room {
     fn is_over(&self) -> bool {
-        self.len() == 0 && self.current.is_none()
+        self.len() == 0 && self.current.is_none() && self.next.is_none()
     }
 
     fn remove(&mut self, index: u32, position: u32, sessions: &mut Slab<Session>) {

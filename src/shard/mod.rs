@@ -8,6 +8,7 @@
 mod actions;
 mod adopt;
 mod broadcast;
+mod budget;
 mod closing;
 pub(crate) mod counters;
 mod flush;
@@ -36,6 +37,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::http::Door;
 use crate::hub::mailbox::Mailbox;
+use crate::shard::budget::Budget;
 use crate::shard::counters::Counters;
 use crate::shard::flush::SERVED_MAX;
 use crate::shard::listener::{Accepted, Listener};
@@ -59,10 +61,8 @@ fn token(slot: u32) -> Token {
     Token(slot as usize)
 }
 
-/// Kernel events, bytes and sessions that one turn takes before it flushes.
+/// Kernel events and connections that one turn takes.
 const EVENTS_PER_TURN: usize = 1024;
-const BYTES_PER_TURN: usize = 1024 * 1024;
-const READS_PER_TURN: usize = 512;
 const ACCEPTS_PER_TURN: usize = 64;
 
 /// The one buffer that all sessions of a shard are read through.
@@ -144,6 +144,7 @@ impl Shard {
                 Token(slot) => state.note(slot as u32, event),
             }
         }
+        self.state.release_held();
         self.accept();
         self.make_room();
         self.read();
@@ -164,7 +165,7 @@ impl Shard {
     fn timeout(&self) -> Duration {
         let now = Instant::now();
         let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_due(now));
-        if accepts || !self.state.ready.is_empty() || self.state.has_to_flush() {
+        if accepts || self.state.has_to_read() || self.state.has_to_flush() {
             return Duration::ZERO;
         }
         self.mailbox.arm();
@@ -210,16 +211,22 @@ impl Shard {
     }
 
     fn read(&mut self) {
-        let mut budget = BYTES_PER_TURN;
-        for _ in 0..self.state.ready.len().min(READS_PER_TURN) {
+        let mut budget = Budget::reading(&self.state);
+        while !budget.is_spent(&self.state) {
             let Some(slot) = self.state.ready.pop_front() else { break };
-            let bytes = self.state.read(slot, &mut self.buffer);
-            self.state.reap();
-            budget = budget.saturating_sub(bytes);
-            if budget == 0 {
-                break;
-            }
+            budget.take(self.read_once(slot));
         }
+        let mut budget = Budget::leaving(&self.state);
+        while !budget.is_spent(&self.state) {
+            let Some(slot) = self.state.leaving.pop_front() else { break };
+            budget.take(self.read_once(slot));
+        }
+    }
+
+    fn read_once(&mut self, slot: u32) -> usize {
+        let bytes = self.state.read(slot, &mut self.buffer);
+        self.state.reap();
+        bytes
     }
 
     fn send_batches(&mut self) {

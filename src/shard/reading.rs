@@ -1,4 +1,7 @@
 //! From a readable socket to the handler: one `recv` a session and turn, decoded in place.
+//!
+//! A session has a share of the turn ([`budget`](crate::shard::budget)). What it brought beyond that is kept, and it
+//! goes to the back of the list of those to be read.
 
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -6,21 +9,25 @@ use std::rc::Rc;
 use crate::protocol::frame::{Event, Partial, decode};
 use crate::protocol::{CloseReason, Context};
 use crate::shard::actions::Desk;
+use crate::shard::budget::STEPS_PER_SESSION;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 
 impl State {
-    /// Reads once from a session and acts on what came. Gives the bytes it worked on, for the turn's budget.
+    /// Reads once from a session and acts on what came. Gives the bytes it worked on, for the turn's
+    /// budget.
     pub(crate) fn read(&mut self, slot: u32, buffer: &mut [u8]) -> usize {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return 0 };
         session.clear(flag::READY);
         if session.has(flag::PAUSED) && !session.has(flag::CLOSING) {
             return 0;
         }
-        let carried = session.take_unread(buffer);
-        if carried > 0 {
-            self.decode(slot, &mut buffer[..carried], true);
-            return carried;
+        let mut unread = session.take_unread();
+        if !unread.is_empty() {
+            let consumed = self.decode(slot, &mut unread);
+            unread.drain(..consumed);
+            self.settle(slot, unread, true);
+            return consumed;
         }
         self.counters.reads += 1;
         match session.stream.read(buffer) {
@@ -37,7 +44,8 @@ impl State {
                 if session.has(flag::CLOSING) {
                     self.read_on(slot, more);
                 } else {
-                    self.decode(slot, &mut buffer[..bytes], more);
+                    let consumed = self.decode(slot, &mut buffer[..bytes]);
+                    self.settle(slot, buffer[consumed..bytes].to_vec(), more);
                 }
                 bytes
             }
@@ -60,13 +68,17 @@ impl State {
         }
     }
 
-    /// Decodes and handles `input`, up to its end or to where the session is paused or over.
-    fn decode(&mut self, slot: u32, input: &mut [u8], more: bool) {
+    /// Decodes and handles `input`, up to its end, to the end of the session's share of the turn, or to where the
+    /// session is paused or over; how many bytes that was.
+    fn decode(&mut self, slot: u32, input: &mut [u8]) -> usize {
         let session = &mut self.sessions[slot as usize];
         let mut partial = session.extra.as_mut().and_then(|extra| extra.partial.take());
         let mut at = 0;
         let message_bytes_max = self.bounds.message_bytes_max;
+        let steps_max = self.steps + STEPS_PER_SESSION;
         loop {
+            // Those of the message before, which is only now to be dropped.
+            self.steps += frames_of(&mut partial);
             match decode(&mut partial, &mut input[at..], message_bytes_max) {
                 Ok(decoded) => {
                     at += decoded.consumed;
@@ -75,33 +87,45 @@ impl State {
                 }
                 Err(violation) => self.doom(slot, violation.into()),
             }
-            if self.sessions[slot as usize].has(flag::PAUSED | flag::DOOMED) {
+            if self.sessions[slot as usize].has(flag::PAUSED | flag::DOOMED)
+                || self.steps >= steps_max
+            {
                 break;
             }
         }
-        self.keep(slot, partial, &input[at..]);
+        self.steps += frames_of(&mut partial);
+        self.keep(slot, partial);
+        at
+    }
+
+    /// Keeps what an incomplete message leaves for the next turn.
+    fn keep(&mut self, slot: u32, partial: Option<Box<Partial>>) {
+        let tick = self.tick;
+        let Some(mut partial) = partial.filter(|partial| partial.is_message_started()) else {
+            return;
+        };
+        partial.started_tick.get_or_insert(tick);
+        self.sessions[slot as usize].extra().partial = Some(partial);
+    }
+
+    /// Has the session read again if there is `more`, or bytes that it brought beyond its share of this turn.
+    fn settle(&mut self, slot: u32, unread: Vec<u8>, more: bool) {
         let session = &mut self.sessions[slot as usize];
-        if !session.has(flag::PAUSED | flag::DOOMED) {
+        if session.has(flag::DOOMED) {
+            return;
+        }
+        let more = more || !unread.is_empty();
+        if !unread.is_empty() {
+            session.extra().unread = unread;
+        }
+        if !session.has(flag::PAUSED) {
             session.release();
             self.read_on(slot, more);
         }
     }
 
-    /// Keeps what an interrupted or incomplete input leaves for the next turn.
-    fn keep(&mut self, slot: u32, partial: Option<Box<Partial>>, unread: &[u8]) {
-        let tick = self.tick;
-        let session = &mut self.sessions[slot as usize];
-        if let Some(mut partial) = partial.filter(|partial| partial.is_message_started()) {
-            partial.started_tick.get_or_insert(tick);
-            session.extra().partial = Some(partial);
-        }
-        if !unread.is_empty() && !session.has(flag::DOOMED) {
-            let kept = &mut session.extra().unread;
-            kept.splice(..0, unread.iter().copied());
-        }
-    }
-
     fn handle_event(&mut self, slot: u32, event: Event<'_>) {
+        self.steps += 1;
         match event {
             Event::Message(message) => {
                 self.counters.messages_in += 1;
@@ -123,4 +147,9 @@ impl State {
             }
         }
     }
+}
+
+/// The frames that went into a message that came in pieces.
+fn frames_of(partial: &mut Option<Box<Partial>>) -> u64 {
+    partial.as_mut().map_or(0, |partial| u64::from(partial.take_frames()))
 }

@@ -176,9 +176,8 @@ impl State {
             if member.room == but {
                 continue;
             }
-            if self.begin_flush(member.room) {
-                self.begun.push_back(member.room);
-            }
+            // The room is in its list already, and is found begun when its turn comes.
+            self.begin_flush(member.room);
             let Some(broadcast) = self.rooms.get_mut(member.room).current.take() else { continue };
             let is_ahead = (broadcast.cursor..broadcast.end).contains(&(member.position as usize));
             if is_ahead && !member.is_served {

@@ -87,7 +87,8 @@ pub(crate) struct Extra {
     pub(crate) rooms: Vec<Membership>,
     /// A frame or message of which a part has come.
     pub(crate) partial: Option<Box<Partial>>,
-    /// Bytes received but not decoded, because the session was paused in the middle of them.
+    /// Bytes received but not decoded, because the session was paused, or its share of a turn was over, in the
+    /// middle of them.
     pub(crate) unread: Vec<u8>,
     /// The tick after which a closing session is not waited for any more.
     pub(crate) deadline: u32,
@@ -145,19 +146,16 @@ impl Session {
 
     /// The membership at `position` among them.
     pub(crate) fn membership(&self, position: usize) -> Option<Membership> {
-        self.memberships().nth(position).copied()
+        match position.checked_sub(1) {
+            // Whoever is in any room is in a first one.
+            None => Some(self.room).filter(|first| first.room != NONE),
+            Some(further) => self.extra.as_ref()?.rooms.get(further).copied(),
+        }
     }
 
-    /// Moves bytes that were received but not decoded to the start of `buffer`, as many as fit; how many.
-    pub(crate) fn take_unread(&mut self, buffer: &mut [u8]) -> usize {
-        let Some(extra) = &mut self.extra else { return 0 };
-        let bytes = extra.unread.len().min(buffer.len());
-        buffer[..bytes].copy_from_slice(&extra.unread[..bytes]);
-        extra.unread.drain(..bytes);
-        if extra.unread.is_empty() {
-            extra.unread = Vec::new();
-        }
-        bytes
+    /// Takes the bytes that were received but not decoded.
+    pub(crate) fn take_unread(&mut self) -> Vec<u8> {
+        self.extra.as_mut().map(|extra| std::mem::take(&mut extra.unread)).unwrap_or_default()
     }
 
     /// Ends one membership, if there is one; the others stay.

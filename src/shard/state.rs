@@ -12,6 +12,7 @@ use slab::Slab;
 
 use crate::http::Connections;
 use crate::hub::Hub;
+use crate::hub::directory::RoomEntry;
 use crate::hub::outgoing::Outgoing;
 use crate::protocol::{CloseReason, Handler, SessionId};
 use crate::shard::counters::{Counters, RouteCounters};
@@ -46,18 +47,25 @@ pub(crate) struct State {
     pub(crate) outgoing: Outgoing,
     /// Sessions that may have something to read.
     pub(crate) ready: VecDeque<u32>,
+    /// Those of them whose peer's end was seen coming: they are not kept waiting for, nor do they keep others waiting.
+    pub(crate) leaving: VecDeque<u32>,
     /// Sessions with output of their own.
     pub(crate) touched: VecDeque<u32>,
-    /// Rooms that got their first frame since their last flush, and rooms whose flush is to go on.
+    /// Rooms that have something to write, each of them once in one of the three: those that were not looked at
+    /// since they got it, and those whose flush is large or has to go on.
     pub(crate) fresh: VecDeque<u32>,
-    pub(crate) begun: VecDeque<u32>,
-    /// Rooms whose flush waits for more frames.
+    pub(crate) large: VecDeque<u32>,
+    /// Large ones whose flush waits for more frames.
     pub(crate) waiting: VecDeque<u32>,
-    /// Rooms that take no more until their flush has ended.
-    pub(crate) congested: usize,
+    /// Rooms for which so much has gathered that the mailbox has to wait.
+    pub(crate) full: usize,
+    /// Sessions that are not read until other shards have caught up with a room, by the room's id.
+    pub(crate) held: HashMap<u64, Held>,
     /// Sessions to be ended at the next safe point, and why.
     pub(crate) doomed: Vec<(u32, CloseReason)>,
     pub(crate) counters: Counters,
+    /// Events handled and messages gathered so far: what the budgets of reading are counted in.
+    pub(crate) steps: u64,
     /// Connections of the whole node, for its bound on them.
     pub(crate) connections: Arc<Connections>,
     /// When this turn began; the one clock reading that it works by.
@@ -73,6 +81,12 @@ pub(crate) struct State {
     pub(crate) is_stopping: bool,
     /// Where a frame is put together before it is copied to where it belongs.
     pub(crate) scratch: Vec<u8>,
+}
+
+/// A room that other shards are behind with, and who waits for that here, by slot.
+pub(crate) struct Held {
+    pub(crate) entry: Arc<RoomEntry>,
+    pub(crate) sessions: Vec<u32>,
 }
 
 /// What a shard is made from, apart from its sockets.
@@ -100,13 +114,16 @@ impl State {
             bounds,
             sessions: Slab::new(),
             ready: VecDeque::new(),
+            leaving: VecDeque::new(),
             touched: VecDeque::new(),
             fresh: VecDeque::new(),
-            begun: VecDeque::new(),
+            large: VecDeque::new(),
             waiting: VecDeque::new(),
-            congested: 0,
+            full: 0,
+            held: HashMap::new(),
             doomed: Vec::new(),
             counters,
+            steps: 0,
             connections,
             now: Instant::now(),
             tick: 0,
@@ -137,8 +154,17 @@ impl State {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         if !session.has(flag::READY) {
             session.set(flag::READY);
-            self.ready.push_back(slot);
+            let list = match session.has(flag::HUNG_UP) {
+                true => &mut self.leaving,
+                false => &mut self.ready,
+            };
+            list.push_back(slot);
         }
+    }
+
+    /// Whether another turn has something to read.
+    pub(crate) fn has_to_read(&self) -> bool {
+        !self.ready.is_empty() || !self.leaving.is_empty()
     }
 
     /// Has the session's own output flushed at the end of this turn.

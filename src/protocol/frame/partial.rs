@@ -26,6 +26,8 @@ pub struct Partial {
     control: [u8; CONTROL_BYTES_MAX],
     control_bytes: usize,
     message: Option<Assembly>,
+    /// Frames begun since they were last asked for.
+    frames: u32,
     /// The message was given out; it only waits to be dropped.
     is_returned: bool,
 }
@@ -58,6 +60,11 @@ impl Partial {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         size_of::<Self>() + self.message.as_ref().map_or(0, Assembly::capacity)
+    }
+
+    /// How many frames have begun since the last call: a message in many fragments is as much work as many messages.
+    pub const fn take_frames(&mut self) -> u32 {
+        std::mem::replace(&mut self.frames, 0)
     }
 
     /// Whether nothing is left that a further byte could complete.
@@ -118,6 +125,7 @@ impl Partial {
 
     /// Makes ready for the payload behind `head`.
     fn begin(&mut self, head: Head) {
+        self.frames += 1;
         match head.opcode {
             OpCode::Text => self.message = Some(Assembly::Text(Text::default())),
             OpCode::Binary => self.message = Some(Assembly::Binary(Vec::new())),
@@ -179,6 +187,7 @@ impl Default for Partial {
             control: [0; CONTROL_BYTES_MAX],
             control_bytes: 0,
             message: None,
+            frames: 0,
             is_returned: false,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::peer::{End, Peer};
 use super::world::{World, has_members_elsewhere};
 use crate::shard::session::{NONE, flag};
+use crate::shard::state::State;
 
 impl World {
     /// Holds the state's own bookkeeping together.
@@ -28,6 +29,13 @@ impl World {
         assert_eq!(outbox_bytes, self.state.counters.outbox_bytes);
         let paused = sessions().filter(|session| session.has(flag::PAUSED)).count();
         assert_eq!(paused, self.state.counters.paused);
+        let State { fresh, large, waiting, .. } = &self.state;
+        let listed = fresh.iter().chain(large).chain(waiting);
+        let mut listed: Vec<_> = listed.map(|room| *room as usize).collect();
+        listed.sort_unstable();
+        let rooms = self.state.rooms.rooms.iter();
+        let dirty = rooms.filter(|(_, room)| room.next.is_some() || room.current.is_some());
+        assert!(listed.into_iter().eq(dirty.map(|(index, _)| index)), "each in one list, once");
         for (at, peer) in self.peers.iter().enumerate() {
             if peer.end.is_none() {
                 let session = &self.state.sessions[peer.slot as usize];
@@ -100,9 +108,13 @@ impl World {
                 self.peers[peer].end = Some(End::Lost);
             }
         }
+        // A room ends when nothing is left to write to nobody.
+        while self.state.has_to_flush() {
+            self.flush(7);
+        }
         assert_eq!((self.state.sessions.len(), self.state.rooms.len()), (0, 0));
         self.check_books();
         assert_eq!(self.state.counters.outbox_bytes, 0);
-        assert_eq!((self.state.congested, self.state.counters.routes[0].sessions), (0, 0));
+        assert_eq!((self.state.full, self.state.counters.routes[0].sessions), (0, 0));
     }
 }

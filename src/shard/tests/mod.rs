@@ -2,5 +2,7 @@
 
 mod checks;
 mod churn;
+mod fairness;
 mod peer;
+mod turns;
 mod world;
