@@ -8,6 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod doorbell;
 pub(crate) mod mailbox;
 pub(crate) mod outgoing;
+pub(crate) mod placement;
 pub(crate) mod shard_set;
 
 use std::sync::Arc;
@@ -15,17 +16,33 @@ use std::sync::atomic::AtomicBool;
 
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Port, Request};
+use crate::hub::placement::Placement;
 use crate::protocol::{Close, SessionId};
+use crate::shard::Adopt;
 
 /// What every shard and every handle shares.
 pub(crate) struct Hub {
     pub(crate) directory: Directory,
     pub(crate) ports: Box<[Arc<Port>]>,
+    pub(crate) placement: Placement,
     /// The time to stop in is over: shards end without waiting for anybody.
     pub(crate) abandoned: AtomicBool,
 }
 
 impl Hub {
+    /// Hands an upgraded connection to the shard that is to have it, `own` being the one that accepted it. Where that
+    /// shard has too many to take already `own` gets it, and where both have it comes back.
+    pub(crate) fn adopt(&self, own: usize, adopt: Box<Adopt>) -> Result<(), Box<Adopt>> {
+        let wanted = self.placement.take(own);
+        let Err(adopt) = self.ports[wanted].adopt(adopt) else { return Ok(()) };
+        self.placement.release(wanted);
+        if wanted == own {
+            return Err(adopt);
+        }
+        self.placement.take_on(own);
+        self.ports[own].adopt(adopt).inspect_err(|_| self.placement.release(own))
+    }
+
     /// Queues a frame for one session; false when its shard is busy.
     pub(crate) fn send(&self, session: SessionId, frame: Vec<u8>) -> bool {
         self.request(session.shard(), Request::Send { session, frame })
