@@ -128,10 +128,20 @@ impl Client {
     /// Bytes received and not yet looked at, after reading at most once more.
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 65536];
-        let bytes = self.stream.read(&mut buffer)?;
+        let bytes = receive(&self.stream, &mut buffer)?;
         self.received.extend_from_slice(&buffer[..bytes]);
         self.bytes_read += bytes as u64;
         Ok(bytes)
+    }
+}
+
+/// One read. A socket with a timeout says that it was interrupted when the process is stopped and goes on.
+pub fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections by the thousand, each of them a socket and nothing else.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
 
 use super::PATIENCE;
-use super::client::request;
+use super::client::{receive, request};
 
 /// Handshakes in flight: some work for every thread of the server, and far from filling a door.
 const BATCH: usize = 128;
@@ -49,11 +49,11 @@ pub fn open(address: SocketAddr, path: &str, connections: usize) -> Vec<TcpStrea
 }
 
 /// Reads the handshake's answer and nothing behind it.
-fn await_101(mut stream: &TcpStream) {
+fn await_101(stream: &TcpStream) {
     let (mut head, mut length) = ([0; 512], 0);
     while !head[..length].ends_with(b"\r\n\r\n") {
         let more = &mut head[length..][..1 + usize::from(length == 0) * 64];
-        let bytes = stream.read(more).expect("the server answers");
+        let bytes = receive(stream, more).expect("the server answers");
         assert!(bytes > 0, "closed within the head");
         length += bytes;
     }
