@@ -179,7 +179,7 @@ pub fn close_frame(code: u16) -> Vec<u8> {
 }
 
 /// The frame that `bytes` begin with, if all of it is there, and its length on the wire.
-fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+pub fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let [head, length, ..] = *bytes else { return None };
     assert_eq!(length & 0x80, 0, "a server does not mask");
     let (start, length) = match length {
