@@ -78,7 +78,9 @@ fn an_idle_session_holds_no_buffer() {
 /// So much a session may take, everything counted.
 const IDLE_BYTES_MAX: usize = 256;
 
-/// What a wave of connections may leave behind: the allocator's pages that are in part used, for each thread.
+/// What waves of connections may leave behind, however large: code that had not run before, tables that are not given
+/// back below a few thousand entries, and for each thread the allocator's pages that are used in part. It is some 3 MiB;
+/// a single KiB kept for each connection of a wave would be 10.
 const KEPT_BYTES_MAX: usize = 8 << 20;
 
 /// What looks like growth and is not: pages that the allocator has back or not at the moment of the look.
@@ -97,7 +99,7 @@ fn an_idle_session_costs_next_to_nothing() {
     const FEW: usize = 2_000;
     const MANY: usize = 9_500;
     storm::need_descriptors(MANY);
-    for shards in ["1", "2", "4"] {
+    for shards in ["1", "4"] {
         let server = Server::start(&["--shards", shards]);
         // What handshakes need once is not what sessions need; other tests here hold it to a bound.
         storm::reset(storm::open(server.address, "/", FEW));
@@ -114,7 +116,7 @@ fn an_idle_session_costs_next_to_nothing() {
     }
 }
 
-/// 20,000 connections, half of them at a time.
+/// 20,000 connections, half of them at a time. The first wave may leave something, the second nothing more.
 #[test]
 fn a_peak_gives_its_memory_back() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -122,6 +124,7 @@ fn a_peak_gives_its_memory_back() {
     storm::need_descriptors(WAVE);
     let server = Server::start(&["--shards", "2"]);
     let before = settle(&server, 0);
+    let mut kept = Vec::new();
     for wave in 1..=2 {
         let open = storm::open(server.address, "/", WAVE);
         let peak = settle(&server, WAVE);
@@ -129,10 +132,13 @@ fn a_peak_gives_its_memory_back() {
         let after = settle(&server, 0);
         println!("wave {wave}: {before} bytes before, {peak} with {WAVE} sessions, {after} after");
         assert!(after <= before + KEPT_BYTES_MAX, "{before} bytes before and {after} after");
+        kept.push(after);
     }
+    assert!(kept[1] <= kept[0] + NOISE_BYTES, "{kept:?} bytes after one wave and after two");
 }
 
-/// How many connections come and go in [`cycles_leave_nothing_behind`], if the environment does not say otherwise.
+/// How many connections come and go in [`cycles_leave_nothing_behind`], if `CYCLES` in the environment does not say
+/// otherwise.
 const CYCLES: usize = 50_000;
 
 #[test]

@@ -71,3 +71,67 @@ impl Hub {
         self.ports.get(shard).is_none_or(|port| port.request(request))
     }
 }
+
+#[cfg(test)]
+#[cfg(not(uproar_loom))]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    use hyper::{HeaderMap, Uri};
+    use mio::{Poll, Waker};
+
+    use super::*;
+    use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
+    use crate::protocol;
+
+    /// A hub whose shards take one adoption each.
+    fn hub(shards: usize) -> (Hub, Vec<(Poll, Mailbox)>) {
+        let capacity = Capacity { adoptions: 1, batches: 1, requests: 1 };
+        let one = || {
+            let poll = Poll::new().expect("a poll");
+            let waker = Waker::new(poll.registry(), crate::shard::WAKER).expect("a waker");
+            let (port, mailbox) = mailbox(capacity, waker);
+            (port, (poll, mailbox))
+        };
+        let (ports, ends): (Vec<_>, Vec<_>) = (0..shards).map(|_| one()).unzip();
+        let (directory, placement) = (Directory::new(1), Placement::new(shards));
+        let abandoned = AtomicBool::new(false);
+        (Hub { directory, ports: ports.into(), placement, abandoned }, ends)
+    }
+
+    fn upgraded() -> Box<Adopt> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        Box::new(Adopt {
+            stream: TcpStream::connect(address).expect("it listens"),
+            response: Vec::new(),
+            leftover: bytes::Bytes::new(),
+            route: 0,
+            request: protocol::Request {
+                uri: Uri::default(),
+                headers: HeaderMap::new(),
+                address: SocketAddr::from(([127, 0, 0, 1], 1)),
+                room: None,
+            },
+        })
+    }
+
+    #[test]
+    fn a_connection_that_no_shard_takes_comes_back_and_counts_nowhere() {
+        let (hub, ends) = hub(3);
+        let waiting =
+            || -> Vec<usize> { ends.iter().map(|(_, mailbox)| mailbox.control.len()).collect() };
+        // Three sessions more on the own shard than on any other, and every mailbox empty.
+        (0..3).for_each(|_| hub.placement.take_on(0));
+        assert!(hub.adopt(0, upgraded()).is_ok());
+        assert!(hub.adopt(0, upgraded()).is_ok());
+        assert_eq!(waiting(), [0, 1, 1]);
+        // The fewest are where nothing more is taken: the own shard does.
+        assert!(hub.adopt(0, upgraded()).is_ok());
+        assert_eq!(waiting(), [1, 1, 1]);
+        assert!(hub.adopt(0, upgraded()).is_err());
+        // The own shard is asked once.
+        assert!(hub.adopt(1, upgraded()).is_err());
+        assert_eq!(hub.placement.counts(), [4, 1, 1]);
+    }
+}

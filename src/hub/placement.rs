@@ -42,15 +42,16 @@ impl Placement {
     fn count(&self, shard: usize) -> usize {
         self.0[shard].load(Ordering::Relaxed)
     }
+
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> Vec<usize> {
+        (0..self.0.len()).map(|shard| self.count(shard)).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn counts(placement: &Placement) -> Vec<usize> {
-        (0..placement.0.len()).map(|shard| placement.count(shard)).collect()
-    }
 
     #[test]
     fn shards_have_as_many_as_any_other_whichever_listener_accepts() {
@@ -59,7 +60,7 @@ mod tests {
             for _ in 0..10 * shards {
                 placement.take(shards / 2);
             }
-            assert_eq!(counts(&placement), vec![10; shards]);
+            assert_eq!(placement.counts(), vec![10; shards]);
         }
     }
 
@@ -78,10 +79,10 @@ mod tests {
         for (shard, left) in [(0, 1), (1, 10), (3, 4)] {
             (0..left).for_each(|_| placement.release(shard));
         }
-        assert_eq!(counts(&placement), [9, 0, 10, 6]);
+        assert_eq!(placement.counts(), [9, 0, 10, 6]);
         for _ in 0..15 {
             placement.take(2);
         }
-        assert_eq!(counts(&placement), [10; 4]);
+        assert_eq!(placement.counts(), [10; 4]);
     }
 }

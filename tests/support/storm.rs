@@ -61,8 +61,8 @@ fn await_101(stream: &TcpStream) {
 }
 
 /// Resets every one of them: a close would keep its port from being used again for a minute.
-pub fn reset(streams: Vec<TcpStream>) {
-    for stream in &streams {
-        SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("a linger can be set");
+pub fn reset(streams: impl IntoIterator<Item = TcpStream>) {
+    for stream in streams {
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a linger can be set");
     }
 }
