@@ -23,8 +23,8 @@ const UNSAFE_ALLOWED: [&str; 5] = [
     "src/allocator.rs",
     "src/shard/unacknowledged.rs",
     "tests/allocations.rs",
+    "tests/blocks.rs",
     "tests/codec_allocations.rs",
-    "tests/memory.rs",
 ];
 
 fn root() -> &'static Path {

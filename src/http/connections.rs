@@ -53,8 +53,14 @@ impl Connections {
     /// A handshake ended; whether there were too many sockets until now.
     pub(super) fn end(&self) -> bool {
         let was_crowded = self.is_crowded();
-        self.pending.fetch_sub(1, Ordering::Relaxed);
+        self.pending.fetch_sub(1, Ordering::Release);
         was_crowded
+    }
+
+    /// How many handshakes are in flight on all shards.
+    pub(super) fn pending(&self) -> usize {
+        // Who sees that a handshake has ended sees what it left behind, too.
+        self.pending.load(Ordering::Acquire)
     }
 
     /// Takes one off the count: its shard calls this when a session ends.

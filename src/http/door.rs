@@ -78,11 +78,11 @@ impl Door {
         self.0.is_full()
     }
 
-    /// How many handshakes are in flight: a server that stops waits until there are none.
+    /// How many handshakes are in flight behind all doors: a shard that stops waits until there are none, because
+    /// each of them may end with a session for it.
     #[must_use]
     pub fn pending(&self) -> usize {
-        // Who sees that a handshake has ended sees what it left behind, too.
-        self.0.pending.load(Ordering::Acquire)
+        self.0.site.connections.pending()
     }
 
     /// Sends away who is behind the door without a request, now that the server is draining; who has begun one is
@@ -170,7 +170,7 @@ impl Deref for Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.gauge.decrement(1.0);
-        let before = self.pending.fetch_sub(1, Ordering::Release);
+        let before = self.pending.fetch_sub(1, Ordering::Relaxed);
         let was_crowded = self.site.connections.end();
         if before == self.site.limits.pending_handshakes_max || was_crowded {
             (self.room)();

@@ -8,6 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod doorbell;
 pub(crate) mod mailbox;
 pub(crate) mod outgoing;
+pub(crate) mod placement;
 pub(crate) mod shard_set;
 
 use std::sync::Arc;
@@ -15,17 +16,33 @@ use std::sync::atomic::AtomicBool;
 
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Port, Request};
+use crate::hub::placement::Placement;
 use crate::protocol::{Close, SessionId};
+use crate::shard::Adopt;
 
 /// What every shard and every handle shares.
 pub(crate) struct Hub {
     pub(crate) directory: Directory,
     pub(crate) ports: Box<[Arc<Port>]>,
+    pub(crate) placement: Placement,
     /// The time to stop in is over: shards end without waiting for anybody.
     pub(crate) abandoned: AtomicBool,
 }
 
 impl Hub {
+    /// Hands an upgraded connection to the shard that is to have it, `own` being the one that accepted it. Where that
+    /// shard has too many to take already `own` gets it, and where both have it comes back.
+    pub(crate) fn adopt(&self, own: usize, adopt: Box<Adopt>) -> Result<(), Box<Adopt>> {
+        let wanted = self.placement.take(own);
+        let Err(adopt) = self.ports[wanted].adopt(adopt) else { return Ok(()) };
+        self.placement.release(wanted);
+        if wanted == own {
+            return Err(adopt);
+        }
+        self.placement.take_on(own);
+        self.ports[own].adopt(adopt).inspect_err(|_| self.placement.release(own))
+    }
+
     /// Queues a frame for one session; false when its shard is busy.
     pub(crate) fn send(&self, session: SessionId, frame: Vec<u8>) -> bool {
         self.request(session.shard(), Request::Send { session, frame })
@@ -52,5 +69,69 @@ impl Hub {
 
     fn request(&self, shard: usize, request: Request) -> bool {
         self.ports.get(shard).is_none_or(|port| port.request(request))
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(uproar_loom))]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    use hyper::{HeaderMap, Uri};
+    use mio::{Poll, Waker};
+
+    use super::*;
+    use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
+    use crate::protocol;
+
+    /// A hub whose shards take one adoption each.
+    fn hub(shards: usize) -> (Hub, Vec<(Poll, Mailbox)>) {
+        let capacity = Capacity { adoptions: 1, batches: 1, requests: 1 };
+        let one = || {
+            let poll = Poll::new().expect("a poll");
+            let waker = Waker::new(poll.registry(), crate::shard::WAKER).expect("a waker");
+            let (port, mailbox) = mailbox(capacity, waker);
+            (port, (poll, mailbox))
+        };
+        let (ports, ends): (Vec<_>, Vec<_>) = (0..shards).map(|_| one()).unzip();
+        let (directory, placement) = (Directory::new(1), Placement::new(shards));
+        let abandoned = AtomicBool::new(false);
+        (Hub { directory, ports: ports.into(), placement, abandoned }, ends)
+    }
+
+    fn upgraded() -> Box<Adopt> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        Box::new(Adopt {
+            stream: TcpStream::connect(address).expect("it listens"),
+            response: Vec::new(),
+            leftover: bytes::Bytes::new(),
+            route: 0,
+            request: protocol::Request {
+                uri: Uri::default(),
+                headers: HeaderMap::new(),
+                address: SocketAddr::from(([127, 0, 0, 1], 1)),
+                room: None,
+            },
+        })
+    }
+
+    #[test]
+    fn a_connection_that_no_shard_takes_comes_back_and_counts_nowhere() {
+        let (hub, ends) = hub(3);
+        let waiting =
+            || -> Vec<usize> { ends.iter().map(|(_, mailbox)| mailbox.control.len()).collect() };
+        // Three sessions more on the own shard than on any other, and every mailbox empty.
+        (0..3).for_each(|_| hub.placement.take_on(0));
+        assert!(hub.adopt(0, upgraded()).is_ok());
+        assert!(hub.adopt(0, upgraded()).is_ok());
+        assert_eq!(waiting(), [0, 1, 1]);
+        // The fewest are where nothing more is taken: the own shard does.
+        assert!(hub.adopt(0, upgraded()).is_ok());
+        assert_eq!(waiting(), [1, 1, 1]);
+        assert!(hub.adopt(0, upgraded()).is_err());
+        // The own shard is asked once.
+        assert!(hub.adopt(1, upgraded()).is_err());
+        assert_eq!(hub.placement.counts(), [4, 1, 1]);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -109,7 +108,6 @@ impl Builder {
             bounds: wiring::bounds(&self.config),
             handlers: self.handlers,
             protocols: self.protocols,
-            next: Arc::default(),
         };
         let (shards, metrics) = shared.shards(listeners, polls);
         let drain = Duration::from_secs(self.config.server.drain_secs);
@@ -138,7 +136,6 @@ struct Shared {
     bounds: Bounds,
     handlers: Vec<Arc<dyn Handler>>,
     protocols: Vec<String>,
-    next: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -148,7 +145,7 @@ impl Shared {
         polls: Vec<(Poll, Mailbox)>,
     ) -> (Vec<Ready>, Vec<ShardMetrics>) {
         let one = |(shard, (listener, (poll, mailbox)))| {
-            let door = wiring::door(&self.site, shard, &self.hub, &self.next);
+            let door = wiring::door(&self.site, shard, &self.hub);
             let (telemetry, counters) = bounded(1);
             let ready = Ready {
                 wiring: Wiring { poll, listener, mailbox, door, telemetry },

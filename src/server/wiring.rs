@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use mio::{Poll, Waker};
 
@@ -12,6 +12,7 @@ use crate::http::{Door, Site};
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
+use crate::hub::placement::Placement;
 use crate::server::start_error::StartError;
 use crate::shard::state::Bounds;
 use crate::shard::{WAKER, listener, ticks};
@@ -64,27 +65,21 @@ pub(super) fn hub(config: &Config, routes: usize, shards: usize) -> io::Result<(
         ports.push(port);
         polls.push((poll, mailbox));
     }
-    let directory = Directory::new(routes);
-    Ok((Arc::new(Hub { directory, ports: ports.into(), abandoned: AtomicBool::new(false) }), polls))
+    let hub = Hub {
+        directory: Directory::new(routes),
+        ports: ports.into(),
+        placement: Placement::new(shards),
+        abandoned: AtomicBool::new(false),
+    };
+    Ok((Arc::new(hub), polls))
 }
 
-/// The door of one shard. `next` counts for all of them.
-pub(super) fn door(
-    site: &Arc<Site>,
-    shard: usize,
-    hub: &Arc<Hub>,
-    next: &Arc<AtomicUsize>,
-) -> Door {
-    let (hub, next) = (Arc::clone(hub), Arc::clone(next));
+/// The door of one shard.
+pub(super) fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>) -> Door {
+    let hub = Arc::clone(hub);
     let port = Arc::clone(&hub.ports[shard]);
     let has_room = move || port.ring();
-    let adopt = move |adopt| {
-        // Elsewhere than on Linux one listener of those that share a port may get all connections.
-        let balanced = cfg!(target_os = "linux");
-        let target =
-            if balanced { shard } else { next.fetch_add(1, Ordering::Relaxed) % hub.ports.len() };
-        hub.ports[target].adopt(adopt)
-    };
+    let adopt = move |adopt| hub.adopt(shard, adopt);
     Door::new(Arc::clone(site), shard, Arc::new(adopt), Arc::new(has_room))
 }
 

@@ -161,6 +161,12 @@ impl State {
         if let Some(extra) = &session.extra {
             self.counters.outbox_bytes -= extra.outbox.bytes();
         }
+        self.release_place();
+    }
+
+    /// Takes a session off the node's and the shard's count.
+    pub(crate) fn release_place(&self) {
         self.connections.release();
+        self.hub.placement.release(self.shard);
     }
 }

@@ -130,7 +130,7 @@ impl Shard {
                 // A few hundred bytes fit an empty socket buffer, or the peer is gone.
                 let _ = State::write_once(&stream, &answer);
             }
-            self.state.connections.release();
+            self.state.release_place();
             return;
         }
         let tick = self.state.tick;

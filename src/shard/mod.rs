@@ -1,4 +1,4 @@
-//! The reactor: one thread, one poll, and every session that its listener accepted.
+//! The reactor: one thread, one poll, one listener, and every session that it was given.
 //!
 //! A turn polls, reads sessions and lets their handlers act, takes the mail, and flushes. Everything that a turn works
 //! on is in [`state`]; its steps are one file each:

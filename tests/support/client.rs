@@ -128,10 +128,20 @@ impl Client {
     /// Bytes received and not yet looked at, after reading at most once more.
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 65536];
-        let bytes = self.stream.read(&mut buffer)?;
+        let bytes = receive(&self.stream, &mut buffer)?;
         self.received.extend_from_slice(&buffer[..bytes]);
         self.bytes_read += bytes as u64;
         Ok(bytes)
+    }
+}
+
+/// One read. A socket with a timeout says that it was interrupted when the process is stopped and goes on.
+pub fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
     }
 }
 
@@ -169,7 +179,7 @@ pub fn close_frame(code: u16) -> Vec<u8> {
 }
 
 /// The frame that `bytes` begin with, if all of it is there, and its length on the wire.
-fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+pub fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let [head, length, ..] = *bytes else { return None };
     assert_eq!(length & 0x80, 0, "a server does not mask");
     let (start, length) = match length {

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod promql;
 pub mod scrape;
 pub mod server;
+pub mod storm;
 
 use std::time::{Duration, Instant};
 

@@ -17,6 +17,7 @@ use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, Part, mailbox};
+use crate::hub::placement::Placement;
 use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame};
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
@@ -72,7 +73,8 @@ impl World {
             directory.enter(0, &name(room), 1);
         }
         let ports = [own, other].into();
-        let hub = Arc::new(Hub { directory, ports, abandoned: AtomicBool::new(false) });
+        let placement = Placement::new(2);
+        let hub = Arc::new(Hub { directory, ports, placement, abandoned: AtomicBool::new(false) });
         let routes: Rc<[Arc<dyn Handler>]> = Rc::new([Arc::new(Nothing)]);
         let bounds = Bounds {
             message_bytes_max: 1 << 20,
