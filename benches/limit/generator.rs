@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -53,9 +53,13 @@ pub(crate) enum Pace {
 impl Generator {
     /// Has it built: a benchmark may not depend on another package's binary.
     pub(crate) fn build() -> Result<Self> {
-        let mut cargo = Command::new(env!("CARGO"));
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut cargo = Command::new(cargo);
         cargo.args(["build", "--quiet", "--release", "--package", "loadtest"]);
         cargo.args(["--message-format", "json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        // To where this program was built as well.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+        cargo.arg("--target-dir").arg(target.context("the target directory has a parent")?);
         let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
         if !output.status.success() {
             bail!("the load generator cannot be built: {cargo:?}");
