@@ -16,6 +16,9 @@ const NUMBER_BYTES: usize = 8;
 /// Messages before the measured ones, at least.
 const WARMUP_MESSAGES: u64 = 3;
 
+/// How much of what is wrong is shown.
+const SHOWN_BYTES: usize = 64;
+
 /// A room, who speaks in it, and who hears that.
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
@@ -97,10 +100,14 @@ impl Exchange {
                 let at = frame.len() - missing[member].min(frame.len());
                 match frame[at..].get(..bytes.len()) {
                     _ if missing[member] == 0 => {
-                        bail!("a member heard what was not for it, or heard it twice")
+                        bail!("member {member} heard what was not for it, or heard it twice")
                     }
                     Some(expected) if expected == bytes => missing[member] -= bytes.len(),
-                    _ => bail!("a member heard something other than what was said"),
+                    _ => bail!(
+                        "member {member} heard {:?}, and there was {:?} to be heard",
+                        String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_BYTES)]),
+                        String::from_utf8_lossy(&frame[at..frame.len().min(at + SHOWN_BYTES)]),
+                    ),
                 }
                 waiting -= usize::from(missing[member] == 0);
                 Ok(())

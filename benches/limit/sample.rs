@@ -137,6 +137,7 @@ impl Selection {
 /// Three significant digits, with thousands and millions as k and M.
 pub(crate) fn digits(value: f64) -> String {
     match value.abs() {
+        endless if !endless.is_finite() => value.to_string(),
         large if large >= 999_500.0 => format!("{} M", digits(value / 1e6)),
         medium if medium >= 9_995.0 => format!("{} k", digits(value / 1e3)),
         whole if whole >= 99.95 => format!("{value:.0}"),
