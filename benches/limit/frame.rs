@@ -1,4 +1,4 @@
-//! As much of RFC 6455's framing as the yardstick needs: whole frames of well-behaved clients.
+//! As much of RFC 6455's framing as the yardstick and its clients need: whole frames of well-behaved peers.
 
 /// A frame of a client, unmasked in place.
 pub(crate) enum Frame<'a> {
@@ -14,6 +14,9 @@ pub(crate) enum Frame<'a> {
     /// Ping or pong: not answered.
     Other,
 }
+
+/// The opcode of text.
+pub(crate) const TEXT: u8 = 1;
 
 const MASK_BYTES: usize = 4;
 
@@ -67,4 +70,25 @@ pub(crate) fn server_head(opcode: u8, len: usize, frames: &mut Vec<u8>) {
             frames.extend_from_slice(&(len as u64).to_be_bytes());
         }
     }
+}
+
+/// The mask of every frame that this program sends: any will do between processes that trust each other.
+const MASK: [u8; MASK_BYTES] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// Replaces `frame` with a client's text frame.
+pub(crate) fn client_text(payload: &[u8], frame: &mut Vec<u8>) {
+    frame.clear();
+    server_head(TEXT, payload.len(), frame);
+    frame[1] |= 0x80;
+    frame.extend_from_slice(&MASK);
+    let body = frame.len();
+    frame.extend_from_slice(payload);
+    unmask(&mut frame[body..], MASK);
+}
+
+/// The payload of the short server's text frame that `bytes` are, if that is what they are.
+pub(crate) fn short_text(bytes: &[u8]) -> Option<&str> {
+    let (&[first, len], payload) = bytes.split_first_chunk::<2>()?;
+    let is_whole = first == 0x80 | TEXT && len < 126 && payload.len() == usize::from(len);
+    is_whole.then(|| std::str::from_utf8(payload).ok()).flatten()
 }

@@ -1,5 +1,6 @@
-//! As much of the opening handshake as the yardstick needs.
+//! As much of the opening handshake as the yardstick and its clients need.
 
+use anyhow::{Result, bail};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// What a request for an upgrade says.
@@ -29,4 +30,25 @@ pub(crate) fn answer(key: &str) -> String {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     )
+}
+
+/// The key of every request that this program sends, which is the one of RFC 6455's example.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// A request for an upgrade.
+pub(crate) fn request(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
+}
+
+/// How long the 101 at the start of `bytes` is, once all of it has come.
+pub(crate) fn accepted(bytes: &[u8]) -> Result<Option<usize>> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    let Some(head) = end.map(|end| String::from_utf8_lossy(&bytes[..end])) else { return Ok(None) };
+    if !head.starts_with("HTTP/1.1 101 ") || !head.contains(&derive_accept_key(KEY.as_bytes())) {
+        bail!("the server answers {head:?}");
+    }
+    Ok(end.map(|end| end + 4))
 }

@@ -115,6 +115,10 @@ pub(crate) struct FanoutArguments {
     /// Rooms are called NAME-0, NAME-1, and so on [default: names of this run's own].
     #[arg(long, value_name = "NAME")]
     pub(crate) room: Option<String>,
+    /// Say on standard error when the first message is due ("sending") and when all has arrived ("settled"), and let
+    /// a moment pass after either: for a program that measures the server between the two.
+    #[arg(long)]
+    pub(crate) stages: bool,
     /// Seconds without any arrival, after the senders have stopped, until what is missing counts as lost.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = positive_secs)]
     pub(crate) drain: Duration,

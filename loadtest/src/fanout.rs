@@ -37,6 +37,9 @@ const METRICS_LAG: Duration = Duration::from_millis(1_500);
 /// Before the first message, how long the threads have to hear when it is due.
 const NOTICE: Duration = Duration::from_millis(50);
 
+/// How long nothing happens before the first message and after the last, where a program measures between the two.
+const STAGE: Duration = Duration::from_millis(200);
+
 /// Connects everyone, sends, drains, and says what came of it.
 pub(crate) fn run(arguments: &FanoutArguments) -> Result<Verdict> {
     arguments.check()?;
@@ -99,10 +102,12 @@ impl Fanout<'_> {
         let opened = self.gather(&crew)?;
         crew.hold(SETTLE, || {})?;
         let before = self.scrape()?;
+        self.enter(&crew, "sending")?;
         let times = self.times();
         crew.start(times)?;
         let visitors = self.start_churn(times, &crew)?;
         self.watch(&crew)?;
+        self.enter(&crew, "settled")?;
         // Visitors that have not left yet leave with everybody else.
         let visitors = visitors.map(|thread| {
             thread.join().ok().context("the thread of the visitors panicked").and_then(|seen| seen)
@@ -133,6 +138,15 @@ impl Fanout<'_> {
             bail!("only {} of {seats} members connected: {}", opened.count, failure.first);
         }
         Ok(opened)
+    }
+
+    /// Says what comes now, if that was asked for, and waits until whoever measures has heard it.
+    fn enter(&self, crew: &Crew, stage: &str) -> Result<()> {
+        if self.arguments.stages {
+            progress::stage(stage)?;
+            crew.hold(STAGE, || {})?;
+        }
+        Ok(())
     }
 
     fn times(&self) -> Times {

@@ -1,5 +1,7 @@
-//! The progress line: on standard error, and only where that is a terminal.
+//! The progress line: on standard error, and only where that is a terminal. Where a program reads instead, it can be told
+//! the stages of the run.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,6 +17,11 @@ pub(crate) fn connecting(connections: usize) -> ProgressBar {
 /// A bar over the seconds of a run; the message says what goes on.
 pub(crate) fn running(duration: Duration) -> ProgressBar {
     bar(duration.as_secs(), "{prefix} {wide_bar} {pos}/{len} s {msg}")
+}
+
+/// A line on standard error that names the stage which begins now.
+pub(crate) fn stage(name: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{name}")
 }
 
 fn bar(length: u64, template: &str) -> ProgressBar {

@@ -18,6 +18,7 @@ use crate::http::{Connections, Door, Limits, Phase, Readiness, Routes, Settings,
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, Port, mailbox};
+use crate::hub::placement::Placement;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
 use crate::shard::state::{Bounds, Parts};
@@ -71,6 +72,7 @@ impl Turns {
         let hub = Arc::new(Hub {
             directory: Directory::new(2),
             ports,
+            placement: Placement::new(2),
             abandoned: AtomicBool::new(false),
         });
         let routes: Rc<[Arc<dyn Handler>]> = Rc::new([Arc::new(Passes), Arc::new(Echo)]);
