@@ -104,7 +104,7 @@ const WORKLOADS: [Workload; 9] = {
         },
         Workload {
             name: "big",
-            work: fanout(Rooms::One(500), 1, ONE_AT_A_TIME, 16 * 1024),
+            work: fanout(Rooms::One(500), 4, ONE_AT_A_TIME, 16 * 1024),
             measures: &[measure(CpuUsPerDelivery, BareSend, Some(Most(0.9)))],
         },
         Workload {

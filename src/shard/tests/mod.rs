@@ -3,6 +3,7 @@
 mod checks;
 mod churn;
 mod fairness;
+mod hop;
 mod peer;
 mod turns;
 mod world;

@@ -52,8 +52,7 @@ pub(super) struct Turns {
     pub(super) elsewhere: Mailbox,
     pub(super) address: SocketAddr,
     events: Events,
-    /// Only kept open.
-    #[allow(dead_code, reason = "the control runtime and the other shard's poll are never run")]
+    /// The control runtime, which is never run, and the other shard's poll.
     kept: (tokio::runtime::Runtime, Poll),
 }
 
@@ -95,6 +94,13 @@ impl Turns {
         self.shard.mailbox.disarm();
         self.shard.turn(&self.events);
         Did::between(&before, &self.shard.state.counters)
+    }
+
+    /// Whether the other shard was woken since it was asked the last time.
+    pub(super) fn was_woken_elsewhere(&mut self) -> bool {
+        let mut events = Events::with_capacity(1);
+        self.kept.1.poll(&mut events, Some(Duration::ZERO)).expect("it polls");
+        !events.is_empty()
     }
 
     /// Turns until nothing is left to do.
