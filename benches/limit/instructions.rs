@@ -17,9 +17,9 @@ use crate::support::server::Server;
 /// How many times the instructions of the yardstick a delivery may take.
 const RATIO_MAX: f64 = 1.5;
 
-const MEMBERS: usize = 500;
+const MEMBERS: usize = 900;
 /// So many that what the rest of the process does meanwhile, such as counting once a second, does not show.
-const MESSAGES: usize = 400;
+const MESSAGES: usize = 200;
 const PAYLOAD: [u8; 128] = [b'u'; 128];
 
 /// Counts, prints, and fails when the ratio is too large.

@@ -16,10 +16,8 @@ impl State {
         let bytes = &broadcast.bytes[..];
         let (mut writes, mut bytes_out) = (0, 0);
         for &slot in slots {
-            if slot == NONE {
-                continue;
-            }
-            let session = &mut self.sessions[slot as usize];
+            // Who left during the flush has left a hole: no slot that there is.
+            let Some(session) = self.sessions.get_mut(slot as usize) else { continue };
             if session.has(flag::NOT_PLAIN) {
                 self.serve_with_care(slot, room, broadcast, 0..0);
                 continue;
