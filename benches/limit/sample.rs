@@ -116,11 +116,12 @@ impl Selection {
         Interval::of(self.rounds(samples).into_values())
     }
 
-    /// How many times as much as the other, each round for itself.
+    /// How many times as much as the other, each round for itself. A round in which the other had nothing gives none.
     pub(crate) fn ratio_to(&self, other: &Self, samples: &[Sample]) -> Option<Interval> {
         let others = other.rounds(samples);
         let pairs = self.rounds(samples).into_iter();
-        Interval::of(pairs.filter_map(|(round, value)| Some(value / others.get(&round)?)))
+        let ratios = pairs.filter_map(|(round, value)| Some(value / others.get(&round)?));
+        Interval::of(ratios.filter(|ratio| ratio.is_finite()))
     }
 
     fn rounds(&self, samples: &[Sample]) -> BTreeMap<u32, f64> {
