@@ -10,7 +10,7 @@ use crate::shard::state::State;
 pub(crate) const READS_PER_TURN: usize = 512;
 
 /// Sessions read in a turn whose peers have hung up, apart from the others: ending one and closing its socket costs
-/// ten times what reading costs.
+/// more than reading.
 pub(crate) const LEAVES_PER_TURN: usize = 64;
 
 /// Bytes decoded in a turn.

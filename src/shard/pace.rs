@@ -73,7 +73,7 @@ impl Pace {
     }
 
     fn learn(&mut self, before: u32, frames: u32) {
-        if frames - before >= before.div_ceil(GAIN_DIVISOR) {
+        if frames >= before + before.div_ceil(GAIN_DIVISOR) {
             self.misses_left = MISSES_MAX;
         } else if self.misses_left > 1 {
             self.misses_left -= 1;
@@ -82,9 +82,10 @@ impl Pace {
         }
     }
 
-    /// A flush that took so long has ended.
+    /// A flush that took so long has ended. A wait that went on was cut short by it, as a goodbye does, and teaches
+    /// nothing.
     pub(crate) fn flushed(&mut self, took: Duration, now: Instant) {
-        (self.flush, self.ended) = (took, Some(now));
+        (self.flush, self.ended, self.wait) = (took, Some(now), None);
     }
 }
 
@@ -144,6 +145,16 @@ mod tests {
     #[test]
     fn a_room_that_is_not_busy_never_waits() {
         assert_eq!(Rehearsal::new().waits(1000, [LONG, LONG * BUSY_FACTOR], [2, 64]), 0);
+    }
+
+    #[test]
+    fn a_wait_that_is_cut_short_is_over() {
+        let mut room = Rehearsal::new();
+        room.waits(1, [LONG, Duration::ZERO], [1, 1]);
+        assert!(room.pace.waits(5, room.now));
+        room.pace.flushed(LONG, room.now + LONG);
+        assert!(room.pace.waits(1, room.now + LONG), "another wait begins");
+        assert_eq!(room.pace.misses_left, MISSES_MAX);
     }
 
     #[test]
