@@ -1,8 +1,9 @@
 //! A set of shards that every core may read and change without a lock.
 //!
-//! It serves twice: a room's entry in the directory says which shards have members, and a mailbox says which shards
-//! found it full and wait for room. The second use is a protocol like the doorbell's, model-checked below: a sender
-//! that was turned away enters the set and tries once more; the receiver makes room and then looks at the set.
+//! A room's entry in the directory says which shards have members, which are behind with the room, and which have
+//! publishers that wait for those; a mailbox says which shards found it full and wait for room. Waiting is a protocol
+//! like the doorbell's, model-checked below for the mailbox: a sender that was turned away enters the set and tries once
+//! more; the receiver makes room and then looks at the set.
 
 #[cfg(uproar_loom)]
 use loom::sync::atomic::{AtomicU64, Ordering, fence};

@@ -115,6 +115,8 @@ impl State {
         let except_here = except.and_then(|session| self.slot(session));
         let range = self.gather(room, self.now).push_frames(frame, 1, except_here);
         self.forward(room, range, except, None);
+        // Who acts through a handle is not paused: requests wait in the mailbox once far too much has gathered.
+        self.is_congested(room);
     }
 
     /// Gathers what another shard's sessions sent to a room's members here.

@@ -1,4 +1,4 @@
-//! The hand-over of an upgraded connection from the control plane to the shard that accepted it.
+//! The hand-over of an upgraded connection from the control plane to the shard that gets it.
 
 use std::net::TcpStream;
 

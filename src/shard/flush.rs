@@ -60,7 +60,7 @@ impl State {
             }
         }
         let mut budget = self.budget(served_max);
-        self.large.append(&mut self.waiting);
+        self.end_waits();
         for _ in 0..self.large.len() {
             if budget.is_spent(&self.counters) {
                 break;
@@ -75,11 +75,24 @@ impl State {
         self.flush_touched(served_max);
     }
 
-    /// Whether a room's flush waits for more frames.
+    /// Begins the flushes that have waited long enough, ahead of the other large ones: a wait is not a round.
+    fn end_waits(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(room) = self.waiting.pop_front() else { break };
+            if self.waits(room) {
+                self.waiting.push_back(room);
+            } else {
+                self.begin_flush(room);
+                self.large.push_front(room);
+            }
+        }
+    }
+
+    /// Whether a room's flush waits for more frames. Where too many have gathered already, nobody may send more.
     fn waits(&mut self, room: u32) -> bool {
         let (now, is_stopping) = (self.now, self.is_stopping);
         self.rooms.rooms.get_mut(room as usize).is_some_and(|room| {
-            let begins = room.current.is_none() && !is_stopping;
+            let begins = room.current.is_none() && !room.is_congested && !is_stopping;
             room.next.as_ref().is_some_and(|next| begins && room.pace.waits(next.frames, now))
         })
     }
@@ -127,7 +140,7 @@ impl State {
         }
         let Some(mut broadcast) = found.next.take() else { return false };
         let sessions = &self.sessions;
-        broadcast.begin(found.members.len(), self.now, |slot| {
+        broadcast.begin(found.members.len(), Instant::now(), |slot| {
             let session = sessions.get(slot as usize)?;
             session.memberships().find(|member| member.room == room).map(|member| member.position)
         });
@@ -163,7 +176,11 @@ impl State {
         found.members = members;
         if broadcast.cursor < broadcast.end {
             found.current = Some(broadcast);
-            self.large.push_back(room);
+            if self.is_large(room) {
+                self.large.push_back(room);
+            } else {
+                self.fresh.push_front(room);
+            }
         } else {
             self.end_flush(room, broadcast);
         }

@@ -22,7 +22,7 @@ pub(crate) mod flag {
     pub(crate) const MANY_ROOMS: u16 = 1 << 4;
     /// Waits for another shard to take what this session published.
     pub(crate) const PAUSED_BY_HUB: u16 = 1 << 5;
-    /// Waits for a room of this shard that is behind with its flush.
+    /// Waits for a shard, this one or another, that is behind with a room's flush.
     pub(crate) const PAUSED_BY_ROOM: u16 = 1 << 6;
     /// Waits for its own peer to read what is queued for it.
     pub(crate) const PAUSED_BY_OUTBOX: u16 = 1 << 7;

@@ -3,7 +3,9 @@
 mod checks;
 mod churn;
 mod fairness;
+mod gathering;
 mod hop;
+mod pacing;
 mod peer;
 mod turns;
 mod world;
