@@ -1,5 +1,10 @@
 //! The wait of a busy room's flush: it ends in time, it is the room's alone, and nobody waits in vain.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a wait of a millisecond takes a millisecond; no thread is held up"
+)]
+
 use std::time::{Duration, Instant};
 
 use super::turns::{Peer, ROOMS, Turns};
