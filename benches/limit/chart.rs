@@ -139,7 +139,7 @@ pub(crate) fn curves(axes: Axes, curves: &[(Side, Curve)], path: &Path) -> Resul
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE)
         .border_style(GRID)
         .label_font((FONT, 13, &INK))
