@@ -1,5 +1,7 @@
 //! The charts, as SVG on a ground of their own, so that they read the same on a light and on a dark page.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -45,9 +47,8 @@ pub(crate) fn ratios(rows: &[Row], path: &Path) -> Result<()> {
     let ends = rows.iter().flat_map(|row| [row.ratio.min, row.ratio.max]);
     let (least, most) =
         ends.fold((0.8_f64, 1.25_f64), |(least, most), end| (least.min(end), most.max(end)));
-    let (x, ticks) =
-        ((least / 1.1)..(most * 1.1), [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
-    let ticks: Vec<_> = ticks.into_iter().filter(|tick| x.contains(tick)).collect();
+    let x = least / 1.1..most * 1.1;
+    let ticks = ticks(&x);
     let place = |index: usize| (rows.len() - 1 - index) as f64;
     let left = x.start;
     let mut chart = ChartBuilder::on(&root)
@@ -97,19 +98,21 @@ pub(crate) fn curves(axes: Axes, curves: &[(Side, Curve)], path: &Path) -> Resul
     let root = SVGBackend::new(path, (WIDTH, CURVE_HEIGHT)).into_drawing_area();
     root.fill(&WHITE)?;
     let points = || curves.iter().flat_map(|(_, curve)| curve);
-    let xs: Vec<_> = points().map(|(x, _)| *x as f64).collect();
+    let xs: BTreeSet<_> = points().map(|(x, _)| *x).collect();
+    let xs: Vec<_> = xs.into_iter().map(|x| x as f64).collect();
     let least = points().map(|(_, y)| y.min).fold(f64::INFINITY, f64::min);
     let most = points().map(|(_, y)| y.max).fold(0.0, f64::max);
-    let (first, last) =
-        xs.iter().fold((f64::INFINITY, 0.0_f64), |(first, last), x| (first.min(*x), last.max(*x)));
+    let (Some(first), Some(last)) = (xs.first(), xs.last()) else { return Ok(()) };
+    let (x, y) = (first / 1.2..last * 1.2, least.min(1.0)..most * 1.2);
+    let ticks = ticks(&y);
     let mut chart = ChartBuilder::on(&root)
         .caption(axes.title, (FONT, 17, &INK))
         .margin(14)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(
-            (first / 1.2..last * 1.2).log_scale().with_key_points(xs),
-            (least.min(1.0)..most * 1.2).log_scale(),
+            x.log_scale().with_key_points(xs),
+            y.log_scale().with_key_points(ticks),
         )?;
     chart
         .configure_mesh()
@@ -136,11 +139,18 @@ pub(crate) fn curves(axes: Axes, curves: &[(Side, Curve)], path: &Path) -> Resul
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE)
         .border_style(GRID)
         .label_font((FONT, 13, &INK))
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+/// 1, 2 and 5 times the powers of ten within that range.
+fn ticks(range: &Range<f64>) -> Vec<f64> {
+    let powers = (-3..=6).map(|power| 10_f64.powi(power));
+    let ticks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|first| first * power));
+    ticks.filter(|tick| range.contains(tick)).collect()
 }

@@ -15,7 +15,7 @@ use super::cores::Cores;
 use super::crowd::{self, Crowd, Welcome, connections_max};
 use super::exchange::{Exchange, Turn};
 use super::machine::Machine;
-use super::sample::{Figure, Sample, Selection, Side, digits};
+use super::sample::{Figure, Sample, Selection, Side};
 use super::seats::Seats;
 use super::server::{Program, Server};
 use super::workload::{Taken, let_pass, progress, turned, verdict};
@@ -265,8 +265,12 @@ const fn relay(side: Side, shards: usize) -> Program {
     }
 }
 
+/// With a comma between the thousands.
 fn count(value: u64) -> String {
-    digits(value as f64)
+    match (value / 1_000, value % 1_000) {
+        (0, few) => few.to_string(),
+        (thousands, rest) => format!("{},{rest:03}", count(thousands)),
+    }
 }
 
 fn bytes(value: u64) -> String {
