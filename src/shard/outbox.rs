@@ -208,6 +208,12 @@ impl Outbox {
         self.segments.push_back(segment);
     }
 
+    /// Where the bytes of each segment lie.
+    #[cfg(test)]
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = *const u8> {
+        self.segments.iter().map(|segment| segment.bytes.as_slice().as_ptr())
+    }
+
     fn push_own(&mut self, frames: &[u8], tag: Tag, at: usize) {
         self.bytes += frames.len();
         if tag.is_private() {

@@ -2,6 +2,7 @@
 
 mod checks;
 mod churn;
+mod copies;
 mod fairness;
 mod gathering;
 mod hop;
