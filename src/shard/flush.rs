@@ -55,7 +55,8 @@ impl State {
             let Some(room) = self.fresh.pop_front() else { break };
             if self.is_large(room) {
                 self.large.push_back(room);
-            } else if self.rooms.is_flushing(room) || self.begin_flush(room) {
+            } else {
+                self.begin_flush(room);
                 self.serve(room, &mut budget);
             }
         }
@@ -68,7 +69,8 @@ impl State {
             let Some(room) = self.large.pop_front() else { break };
             if self.waits(room) {
                 self.waiting.push_back(room);
-            } else if self.rooms.is_flushing(room) || self.begin_flush(room) {
+            } else {
+                self.begin_flush(room);
                 self.serve(room, &mut budget);
             }
         }
@@ -132,13 +134,13 @@ impl State {
         }
     }
 
-    /// Ends the gathering for a room and makes it the one to be written; false if there is nothing.
-    pub(crate) fn begin_flush(&mut self, room: u32) -> bool {
-        let Some(found) = self.rooms.rooms.get_mut(room as usize) else { return false };
+    /// Ends the gathering for a room and makes what there is the one to be written, unless one is already.
+    pub(crate) fn begin_flush(&mut self, room: u32) {
+        let found = self.rooms.get_mut(room);
         if found.current.is_some() {
-            return false;
+            return;
         }
-        let Some(mut broadcast) = found.next.take() else { return false };
+        let Some(mut broadcast) = found.next.take() else { return };
         let sessions = &self.sessions;
         broadcast.begin(found.members.len(), Instant::now(), |slot| {
             let session = sessions.get(slot as usize)?;
@@ -148,7 +150,6 @@ impl State {
         if found.is_congested {
             self.clear_congestion(room);
         }
-        true
     }
 
     /// Serves the room's members as far as the budget goes.

@@ -75,11 +75,6 @@ impl Rooms {
         &mut self.rooms[room as usize]
     }
 
-    /// Whether the room exists and is in the middle of a flush.
-    pub(crate) fn is_flushing(&self, room: u32) -> bool {
-        self.rooms.get(room as usize).is_some_and(|room| room.current.is_some())
-    }
-
     pub(crate) fn find(&self, route: u16, name: &str) -> Option<u32> {
         self.by_name[usize::from(route)].get(name).copied()
     }

@@ -2,10 +2,9 @@
 //! counts, so that a slow machine changes nothing.
 
 use std::net::TcpStream;
-use std::time::Instant;
 
 use super::turns::{Did, ECHO, Flood, Peer, ROOMS, Turns, frame};
-use crate::hub::mailbox::{Batch, Part, Request};
+use crate::hub::mailbox::{Batch, Request};
 use crate::shard::ACCEPTS_PER_TURN;
 use crate::shard::budget::{
     BYTES_PER_TURN, LEAVES_PER_TURN, READS_PER_TURN, STEPS_PER_SESSION, STEPS_PER_TURN,
@@ -251,17 +250,7 @@ fn goodbyes_count_for_more_than_messages() {
 
 /// A batch from the other shard with so many frames of 100 bytes for each of the rooms in turn.
 fn batch(turns: &Turns, rooms: &[&str], frames: usize) -> Batch {
-    let mut batch = Batch::new(Instant::now());
-    let directory = &turns.shard.state.hub.directory;
-    let ids: Vec<_> =
-        rooms.iter().map(|room| directory.find(0, room).expect("a room").id).collect();
-    for number in 0..frames {
-        batch.bytes.extend([0x82, 98]);
-        batch.bytes.resize(batch.bytes.len() + 98, 7);
-        let (room, end) = (ids[number % ids.len()], batch.bytes.len());
-        batch.parts.push(Part { room, end, frames: 1, except: None });
-    }
-    batch
+    turns.batch(rooms.iter().copied().cycle().take(frames), 98)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::bounded;
@@ -16,9 +16,10 @@ use mio::{Events, Poll, Waker};
 use crate::gate::origin::OriginRule;
 use crate::http::{Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site};
 use crate::hub::Hub;
-use crate::hub::directory::Directory;
-use crate::hub::mailbox::{Capacity, Mailbox, Port, mailbox};
+use crate::hub::directory::{Directory, RoomEntry};
+use crate::hub::mailbox::{Batch, Capacity, Mailbox, Part, Port, mailbox};
 use crate::hub::placement::Placement;
+use crate::protocol::frame::encode;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
 use crate::shard::state::{Bounds, Parts};
@@ -133,6 +134,39 @@ impl Turns {
         let peer = self.adopt(route, rooms);
         self.rest();
         peer
+    }
+
+    /// So many peers in one room.
+    pub(super) fn crowd(&mut self, room: &str, members: usize) -> Vec<Peer> {
+        let peers = (0..members).map(|_| self.adopt(ROOMS, room)).collect();
+        self.rest();
+        peers
+    }
+
+    /// What the directory says of a room.
+    pub(super) fn room(&self, name: &str) -> Arc<RoomEntry> {
+        self.shard.state.hub.directory.find(ROOMS, name).expect("a room")
+    }
+
+    /// Messages from the other shard of so many bytes, one for each of the rooms.
+    pub(super) fn batch<'a>(
+        &self,
+        rooms: impl IntoIterator<Item = &'a str>,
+        payload_bytes: usize,
+    ) -> Batch {
+        let mut batch = Batch::new(Instant::now());
+        let payload = vec![7; payload_bytes];
+        for room in rooms {
+            encode(Message::Binary(&payload), &mut batch.bytes);
+            let end = batch.bytes.len();
+            batch.parts.push(Part { room: self.room(room).id, end, frames: 1, except: None });
+        }
+        batch
+    }
+
+    /// Has the other shard send such messages.
+    pub(super) fn say<'a>(&self, rooms: impl IntoIterator<Item = &'a str>, payload_bytes: usize) {
+        assert!(self.port.batch(1, self.batch(rooms, payload_bytes)).is_ok());
     }
 }
 
