@@ -3,17 +3,7 @@
 use uproar::protocol::frame::{Event, Partial, Violation, decode};
 use uproar::protocol::{Close, Message};
 
-/// First bytes of whole frames.
-pub(crate) const TEXT: u8 = 0x81;
-pub(crate) const BINARY: u8 = 0x82;
-pub(crate) const CLOSE: u8 = 0x88;
-pub(crate) const PING: u8 = 0x89;
-pub(crate) const PONG: u8 = 0x8a;
-/// First bytes of a message's fragments.
-pub(crate) const TEXT_BEGIN: u8 = 0x01;
-pub(crate) const BINARY_BEGIN: u8 = 0x02;
-pub(crate) const CONTINUE: u8 = 0x00;
-pub(crate) const END: u8 = 0x80;
+pub(crate) use crate::bytes::*;
 
 /// The limit that the tables decode under.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! First bytes and heads of a client's frames.
+//! First bytes of a client's frames (RFC 6455, section 5.2). The codec's tests use them too.
 
 /// First bytes of whole frames.
 pub(crate) const TEXT: u8 = 0x81;
@@ -11,8 +11,3 @@ pub(crate) const TEXT_BEGIN: u8 = 0x01;
 pub(crate) const BINARY_BEGIN: u8 = 0x02;
 pub(crate) const CONTINUE: u8 = 0x00;
 pub(crate) const END: u8 = 0x80;
-
-/// The head of a masked frame that announces `length` bytes in 64 bits, shortest form or not.
-pub(crate) fn long_head(first: u8, length: u64) -> Vec<u8> {
-    [&[first, 0x80 | 127], &length.to_be_bytes()[..], &[1, 2, 3, 4]].concat()
-}

@@ -88,3 +88,8 @@ impl Table {
 pub(crate) fn said(client: &mut Client) -> Vec<Said> {
     client.rest().into_iter().map(Said::from).collect()
 }
+
+/// The head of a masked frame that announces `length` bytes in 64 bits, shortest form or not.
+pub(crate) fn long_head(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0x80 | 127], &length.to_be_bytes()[..], &[1, 2, 3, 4]].concat()
+}
