@@ -49,6 +49,7 @@
 pub mod gate;
 pub mod http;
 mod hub;
+mod log;
 pub mod protocol;
 pub mod rooms;
 mod shard;

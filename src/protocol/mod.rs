@@ -3,6 +3,7 @@
 //! Nothing here does I/O, knows a socket or reads a clock. A [`Handler`] is told what happened to a session and
 //! acts through the [`Context`] that it is lent; the shard that owns the session carries the actions out.
 
+pub mod chat;
 mod close;
 mod context;
 mod echo;

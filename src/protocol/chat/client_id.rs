@@ -1,0 +1,91 @@
+//! The name that a client gives a message before the server has seen it (UUIDv7, RFC 9562, section 5.7).
+
+use std::fmt::{self, Write};
+
+/// Together with user and conversation the key under which a message is stored once, however often it is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClientId(u128);
+
+impl ClientId {
+    /// Reads the hyphenated form with 32 hexadecimal digits, in either case. `None` if it is not that of a UUIDv7 of
+    /// the RFC's variant.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let text = text.as_bytes();
+        if text.len() != 36 {
+            return None;
+        }
+        let mut id = 0_u128;
+        for (at, &byte) in text.iter().enumerate() {
+            if matches!(at, 8 | 13 | 18 | 23) {
+                if byte != b'-' {
+                    return None;
+                }
+            } else {
+                id = (id << 4) | u128::from(char::from(byte).to_digit(16)?);
+            }
+        }
+        let (version, variant) = ((id >> 76) & 0xf, (id >> 62) & 0b11);
+        (version == 7 && variant == 0b10).then_some(Self(id))
+    }
+
+    /// The one of these 16 bytes.
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// Its 16 bytes, in order of time.
+    pub(crate) const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// When it was made by the clock that made it, in milliseconds since 1970.
+    pub(crate) const fn made_ms(self) -> u64 {
+        (self.0 >> 80) as u64
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:032x}", self.0);
+        for (at, digit) in digits.chars().enumerate() {
+            if matches!(at, 8 | 12 | 16 | 20) {
+                f.write_char('-')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_are_and_are_not_a_uuid_of_version_7() {
+        let text = "019aae5c-5d20-7abc-8def-0123456789ab";
+        let id = ClientId::parse(text).expect("a UUIDv7");
+        assert_eq!(id.to_string(), text);
+        assert_eq!(ClientId::parse(&text.to_uppercase()), Some(id));
+        assert_eq!(ClientId::from_bytes(id.to_bytes()), id);
+        assert_eq!(id.made_ms(), 0x019a_ae5c_5d20);
+        for wrong in [
+            "",
+            "019aae5c5d207abc8def0123456789ab",
+            "019aae5c-5d20-4abc-8def-0123456789ab",
+            "019aae5c-5d20-7abc-cdef-0123456789ab",
+            "019aae5c-5d20-7abc-8def-0123456789a",
+            "019aae5c-5d20-7abc-8def-0123456789ag",
+            "019aae5c+5d20-7abc-8def-0123456789ab",
+            "019aae5c-5d20-7abc-8def-01234567é9b",
+        ] {
+            assert_eq!(ClientId::parse(wrong), None, "{wrong}");
+        }
+    }
+}
