@@ -1,4 +1,5 @@
-//! Admission: who may come in. Rules only; the HTTP that asks them lives in `http`.
+//! Admission: who may come in. Rules, and the key behind the tokens of guests; the HTTP that asks lives in `http`.
 
+pub(crate) mod guest_key;
 pub mod host;
 pub mod origin;

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use unicode_normalization::is_nfc;
+use super::characters::{self, Flaw};
 
 /// The longest room name, in bytes of UTF-8: every message of a chat room carries it.
 pub const ROOM_NAME_BYTES_MAX: usize = 200;
@@ -66,22 +66,12 @@ pub fn check(name: &[u8]) -> Result<&str, RoomNameError> {
     if name == "." || name == ".." {
         return Err(RoomNameError::Dots);
     }
-    if name.chars().any(char::is_control) {
-        return Err(RoomNameError::Control);
+    match characters::flaw(name) {
+        None => Ok(name),
+        Some(Flaw::Control) => Err(RoomNameError::Control),
+        Some(Flaw::Bidi) => Err(RoomNameError::Bidi),
+        Some(Flaw::NotNfc) => Err(RoomNameError::NotNfc),
     }
-    if name.chars().any(overrides_direction) {
-        return Err(RoomNameError::Bidi);
-    }
-    if !is_nfc(name) {
-        return Err(RoomNameError::NotNfc);
-    }
-    Ok(name)
-}
-
-/// Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9, section 2). The plain marks stay
-/// allowed: they change nothing but themselves, and right-to-left names need them.
-const fn overrides_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The name that a client gives a message before the server has seen it (UUIDv7, RFC 9562, section 5.7).
 
-use std::fmt::{self, Write};
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 /// Together with user and conversation the key under which a message is stored once, however often it is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,14 +48,20 @@ impl ClientId {
 
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:032x}", self.0);
-        for (at, digit) in digits.chars().enumerate() {
-            if matches!(at, 8 | 12 | 16 | 20) {
-                f.write_char('-')?;
-            }
-            f.write_char(digit)?;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'-'; 36];
+        let mut left = self.0;
+        for at in (0..text.len()).rev().filter(|at| !matches!(at, 8 | 13 | 18 | 23)) {
+            text[at] = DIGITS[(left & 0xf) as usize];
+            left >>= 4;
         }
-        Ok(())
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl Serialize for ClientId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
