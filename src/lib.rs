@@ -20,6 +20,7 @@
 //! let mut config = Config::default();
 //! config.server.listen.set_port(0); // any free port
 //! config.server.admin_listen.set_port(0);
+//! config.chat.enabled = false; // or its log would be made in config.server.data_dir
 //! let server = Server::builder(config).route("/shout/{room}", Shout).bind()?;
 //! println!("ws://{}/shout/hall", server.address());
 //! let stopper = server.stopper();

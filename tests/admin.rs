@@ -10,8 +10,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use support::client::{Client, request};
+use support::data_dir::DataDir;
 use support::server::{Server, get};
-use uproar::{Config, Context, Handler, Message, Request};
+use uproar::{Context, Handler, Message, Request};
 
 /// Blocks its shard at every message until the test lets go.
 struct Blocker {
@@ -34,9 +35,8 @@ fn they_answer_while_every_shard_is_busy() {
     const SHARDS: usize = 2;
     let (blocked, blocks) = bounded(1000);
     let (release, released) = bounded(1);
-    let mut config = Config::default();
-    config.server.listen = ([127, 0, 0, 1], 0).into();
-    config.server.admin_listen = ([127, 0, 0, 1], 0).into();
+    let data = DataDir::new();
+    let mut config = data.config();
     config.server.shards = SHARDS;
     let blocker = Blocker { blocked, release: released };
     let server =

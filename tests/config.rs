@@ -9,7 +9,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use uproar::config::{Announce, Config, Demo, Flag, KEYS, Layers, LogFormat, LogLevel};
+use uproar::config::{
+    Announce, Config, Demo, Flag, KEYS, Layers, LogFormat, LogLevel, RoomRule, Synchronous,
+};
 
 const UPROAR: &str = env!("CARGO_BIN_EXE_uproar");
 
@@ -143,12 +145,14 @@ fn everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file() {
 fn keys_that_contradict_each_other_are_both_named() {
     check_file(
         "contradictions",
-        "[server]\nlisten = \"0.0.0.0:8081\"\nadmin_listen = \"10.0.0.1:8081\"\n[limits]\nheartbeat_secs = 60",
+        "[server]\nlisten = \"0.0.0.0:8081\"\nadmin_listen = \"10.0.0.1:8081\"\n[limits]\nheartbeat_secs = 60\n\
+         [log]\nread_total_bytes_per_sec = 65536",
         &[
             "limits.heartbeat_timeout_secs = 60 (the default) and limits.heartbeat_secs = 60 (a.toml line 5): the timeout",
             "server.listen = \"0.0.0.0:8081\" (a.toml line 2) and server.admin_listen = \"10.0.0.1:8081\" (a.toml line 3): both",
             "server.listen = \"0.0.0.0:8081\" (a.toml line 2) and auth.open_to_network = false (the default): other machines",
             "server.admin_listen = \"10.0.0.1:8081\" (a.toml line 3) and server.admin_open_to_network = false (the default)",
+            "log.read_total_bytes_per_sec = 65536 (a.toml line 7) and log.read_bytes_per_sec = 8388608 (the default): all",
         ],
     );
 }
@@ -282,11 +286,12 @@ fn the_printed_configuration_loads_and_is_the_default() {
     assert!(output.status.success());
     let printed = text(&output);
     for key in KEYS {
-        assert!(
-            printed.contains(&format!("\n{} = {}\n", key.name, key.value(&Config::default()))),
-            "{}",
-            key.path
-        );
+        // Where there are no rules there is no list, or an added rule would be a second one.
+        let line = match key.path {
+            "chat.rooms" => "\n# [[chat.rooms]]\n".to_owned(),
+            _ => format!("\n{} = {}\n", key.name, key.value(&Config::default())),
+        };
+        assert!(printed.contains(&line), "{}", key.path);
         assert!(printed.contains(&format!("# Takes {}.\n", key.accepts())), "{}", key.path);
         assert!(key.doc.iter().all(|line| printed.contains(line.trim())), "{}", key.path);
     }
@@ -353,6 +358,8 @@ fn each_kind_of_value_comes_through_every_layer() {
     expected.limits.message_timeout_secs = 7;
     expected.relay.announce = Announce::Json;
     expected.echo.enabled = true;
+    expected.chat.rooms = vec![RoomRule { pattern: "a \"b\"/*".into(), ..RoomRule::default() }];
+    expected.log.synchronous = Synchronous::Normal;
     expected.telemetry.log_level = LogLevel::Trace;
     expected.telemetry.log_format = LogFormat::Human;
 

@@ -11,10 +11,11 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use uproar::{
-    Busy, Close, CloseReason, Config, Context, Handle, Handler, Message, Request, Server, SessionId,
+    Busy, Close, CloseReason, Context, Handle, Handler, Message, Request, Server, SessionId,
 };
 
 use support::client::{Client, frame};
+use support::data_dir::DataDir;
 use support::embedded::Embedded;
 use support::{PATIENCE, wait_for};
 
@@ -287,10 +288,8 @@ fn a_handler_may_answer_later() {
 #[test]
 fn what_cannot_be_served_does_not_start() {
     let build = |pattern: &str| {
-        let mut config = Config::default();
-        config.server.listen.set_port(0);
-        config.server.admin_listen.set_port(0);
-        Server::builder(config).route(pattern, Late).bind().map(drop)
+        let data = DataDir::new();
+        Server::builder(data.config()).route(pattern, Late).bind().map(drop)
     };
     for pattern in ["no path", "/{anything}", "/{room}/more", "/relay/{room}"] {
         let error = build(pattern).expect_err(pattern).to_string();

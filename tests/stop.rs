@@ -11,9 +11,10 @@ use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 
 use support::client::{Client, request};
+use support::data_dir::DataDir;
 use support::server::Server;
 use support::wait_for;
-use uproar::{Config, Context, Handler, Message, Request, RunError};
+use uproar::{Context, Handler, Message, Request, RunError};
 
 /// Reads on until the Close of a stopping server, answers it and hangs up; the frames before it.
 fn until_close(mut client: Client) -> Vec<Vec<u8>> {
@@ -238,10 +239,8 @@ impl Handler for Troublemaker {
     }
 }
 
-fn troubled_server(drain_secs: u64) -> uproar::Server {
-    let mut config = Config::default();
-    config.server.listen = ([127, 0, 0, 1], 0).into();
-    config.server.admin_listen = ([127, 0, 0, 1], 0).into();
+fn troubled_server(data: &DataDir, drain_secs: u64) -> uproar::Server {
+    let mut config = data.config();
     config.server.shards = 2;
     config.server.drain_secs = drain_secs;
     uproar::logs::init(&config.telemetry).ok();
@@ -250,7 +249,8 @@ fn troubled_server(drain_secs: u64) -> uproar::Server {
 
 #[test]
 fn a_panic_ends_the_server() {
-    let server = troubled_server(10);
+    let data = DataDir::new();
+    let server = troubled_server(&data, 10);
     let address = server.address();
     let running = std::thread::spawn(|| server.run());
     Client::connect(address, "/trouble").send("panic");
@@ -262,7 +262,8 @@ fn a_panic_ends_the_server() {
 
 #[test]
 fn a_server_that_was_stopped_before_it_ran_does_not_run() {
-    let server = troubled_server(10);
+    let data = DataDir::new();
+    let server = troubled_server(&data, 10);
     server.stopper().stop();
     server.run().expect("it was told to");
 }
@@ -273,9 +274,13 @@ const ROLE: &str = "UPROAR_TEST_ROLE";
 /// In a process of its own: the server with the troublesome handler, and the exit code that `main` would give it.
 fn in_a_process_of_its_own(test: &str, drain_secs: u64) -> Server {
     if env::var_os(ROLE).is_some() {
-        let server = troubled_server(drain_secs);
+        let data = DataDir::new();
+        let server = troubled_server(&data, drain_secs);
         server.stop_on_signals();
-        std::process::exit(i32::from(server.run().is_err()));
+        let code = i32::from(server.run().is_err());
+        // The exit drops nothing.
+        drop(data);
+        std::process::exit(code);
     }
     let mut command = Command::new(env::current_exe().expect("a test has a file"));
     command.args(["--exact", test, "--nocapture"]).env(ROLE, "server");

@@ -15,6 +15,8 @@ pub(crate) fn run(shards: usize) -> Result<()> {
     config.server.admin_listen.set_port(0);
     config.server.shards = shards;
     config.relay.enabled = false;
+    // It is killed, and would leave its log behind.
+    config.chat.enabled = false;
     config.limits.rooms_per_session_max = 10_000;
     let server = Server::builder(config).route("/relay/{room}", Seated).bind()?;
     let mut output = io::stdout();

@@ -7,6 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use super::cores::Cores;
 use super::process::Process;
@@ -30,6 +31,8 @@ pub(crate) enum Program {
 /// One running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
+    /// Removed when the server has ended.
+    _data: TempDir,
     /// Where it accepts connections.
     pub(crate) address: SocketAddr,
 }
@@ -37,7 +40,9 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on its core and waits until it listens.
     pub(crate) fn start(program: Program, cores: Cores) -> Result<Self> {
-        let command = program.command()?;
+        let data = TempDir::new().context("no directory for a server")?;
+        let mut command = program.command()?;
+        command.env("UPROAR_SERVER__DATA_DIR", data.path());
         // A child has the cores of the thread that started it.
         let started = std::thread::spawn(move || {
             cores.be_server()?;
@@ -46,7 +51,7 @@ impl Server {
         let mut child =
             started.join().ok().context("the thread that starts a server panicked")??;
         match address_of(&mut child) {
-            Ok(address) => Ok(Self { child, address }),
+            Ok(address) => Ok(Self { child, _data: data, address }),
             Err(error) => {
                 end(&mut child);
                 Err(error.context(format!("{program:?} did not start")))

@@ -9,6 +9,7 @@ use toml::Value;
 
 use super::setting::{Setting, choice};
 use super::table::{Key, Range, config};
+use crate::rooms::rules::RoomRule;
 
 config! {
     /// The process: where it listens, what it runs on, how it stops.
@@ -24,7 +25,7 @@ config! {
         /// Threads that serve sessions, each with its own listener. 0 takes one for each core that the process may
         /// really use: the affinity mask and the CPU quota of a container count.
         shards: usize [0..=128 shards] = 0;
-        /// The directory for what must outlive the process. Made when it is first needed.
+        /// The directory for what must outlive the process. Made when it is first needed. No two servers may share it.
         data_dir: PathBuf = PathBuf::from("uproar-data");
         /// How long a stopping server lets its sessions finish, from the signal to the exit. 0 cuts them off at once.
         drain_secs: u64 [0..=3600 seconds] = 10;
@@ -80,6 +81,43 @@ config! {
         enabled: bool = false;
     }
 
+    /// The chat on "/chat": rooms with names, history and presence, nothing lost that was acknowledged.
+    chat: Chat {
+        /// Whether the chat is served at all. Its log is in server.data_dir.
+        enabled: bool = true;
+        /// Members above which a room no longer tells who comes and goes, only how many there are. Counted are users,
+        /// however many sessions each has. 0 only ever counts.
+        presence_members_max: usize [0..=100_000 users] = 500;
+        /// The most messages that one request for history, or a join, is answered with.
+        history_messages_max: u32 [1..=1_000 messages] = 100;
+        /// How rooms are kept and shown, by their names: the first rule whose pattern matches holds. Rooms that none
+        /// matches, and direct conversations, are durable, kept for 30 days however many messages they have, give 50
+        /// messages to who joins, and tell who is there.
+        rooms: Vec<RoomRule> = Vec::new();
+    }
+
+    /// The log of the chat: the order and the keeping of what was said.
+    log: Log {
+        /// What an ack promises of a durable room. "full": the message was synced to the disk and survives the loss of
+        /// power. "normal": it was handed to the system and survives the end of the process, not that of the machine.
+        synchronous: Synchronous = Synchronous::Full;
+        /// How long a message's client_id is remembered, so that what is sent again is not stored again. Apart from
+        /// retention: also of messages that are gone. What is sent again later than that is refused.
+        idempotency_window_secs: u64 [60..=2_592_000 seconds] = 86_400;
+        /// Memory for the latest messages of the rooms, from which joins and history are answered without a read of
+        /// the disk.
+        cache_bytes_max: usize [65_536..=68_719_476_736 bytes] = 67_108_864;
+        /// A session that is behind, or comes back, is not given messages that are older than this; a gap says which.
+        /// 0 gives it everything that is kept.
+        cursor_age_secs_max: u64 [0..=3_153_600_000 seconds] = 0;
+        /// What one session that is behind is given from the log in a second.
+        read_bytes_per_sec: u64 [65_536..=17_179_869_184 bytes] = 8_388_608;
+        /// What all sessions together are given from the log in a second, so that they cannot starve those who write.
+        read_total_bytes_per_sec: u64 [65_536..=17_179_869_184 bytes] = 268_435_456;
+        /// Messages handed to the log and not answered yet. When there are so many, the sessions that send are paused.
+        drafts_max: usize [1..=1_048_576 messages] = 65_536;
+    }
+
     /// Who may connect.
     auth: Auth {
         /// Allows server.listen to be an address that other machines reach although nobody has to authenticate.
@@ -115,6 +153,16 @@ choice! {
         Off = "off",
         /// By a JSON text message.
         Json = "json",
+    }
+}
+
+choice! {
+    /// What has happened to a message when it is acknowledged.
+    Synchronous {
+        /// It was synced to the disk.
+        Full = "full",
+        /// It was handed to the system.
+        Normal = "normal",
     }
 }
 

@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use toml::{Table, Value};
 
+use super::lines::{line_of, lines_of};
 use super::problem::{Origin, Problem, Problems};
+use super::suggestion::suggestion;
 use super::{Config, KEYS, Key, SECTIONS};
 
 /// The environment variables that are ours.
 const PREFIX: &str = "UPROAR_";
-
-/// Which share of two names must be alike for one to be taken as a slip of the other.
-const SUGGESTION_LIKENESS_MIN: f64 = 0.8;
 
 /// Where a configuration is loaded from; what comes later wins.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +57,9 @@ impl Config {
         }
         for Flag { name, key, value } in &layers.flags {
             match Key::find(key) {
-                Some(key) => loading.assign(key, &from_text(key, value), Origin::Flag(name)),
+                Some(key) => {
+                    loading.assign(key, &from_text(key, value), |_| Origin::Flag(name));
+                }
                 None => loading
                     .problems
                     .push(Problem::with(*name, format!("sets {key}, which is no key"))),
@@ -79,7 +80,7 @@ impl Key {
 #[derive(Default)]
 struct Loading {
     config: Config,
-    origins: BTreeMap<&'static str, Origin>,
+    origins: BTreeMap<String, Origin>,
     problems: Vec<Problem>,
 }
 
@@ -112,13 +113,14 @@ impl Loading {
         let mut entries = entries(&values);
         entries.sort_by_key(|(name, _)| lines.get(name));
         for (name, value) in entries {
-            let origin = Origin::File(path.to_owned(), lines.get(&name).copied().unwrap_or(1));
+            let origin_of =
+                |name: &str| Origin::File(path.to_owned(), lines.get(name).copied().unwrap_or(1));
             match Key::find(&name) {
-                Some(key) => self.assign(key, value, origin),
+                Some(key) => self.assign(key, value, origin_of),
                 None => self.problems.push(Problem::with_value(
                     &name,
                     value,
-                    origin,
+                    origin_of(&name),
                     unknown_name(&name),
                 )),
             }
@@ -132,7 +134,7 @@ impl Loading {
         };
         match KEYS.iter().find(|key| key.variable() == name) {
             Some(key) => {
-                self.assign(key, &from_text(key, value), Origin::Environment(name.to_owned()))
+                self.assign(key, &from_text(key, value), |_| Origin::Environment(name.to_owned()))
             }
             None if is_service_link(name, value) => {}
             None => {
@@ -141,12 +143,29 @@ impl Loading {
         }
     }
 
-    fn assign(&mut self, key: &Key, value: &Value, origin: Origin) {
+    /// Sets a key. `origin_of` is asked by name, for the key itself and for what is inside of its value.
+    fn assign(&mut self, key: &Key, value: &Value, origin_of: impl Fn(&str) -> Origin) {
+        let faults = (key.faults)(value);
+        if !faults.is_empty() {
+            let named =
+                faults.into_iter().map(|fault| (format!("{}{}", key.path, fault.below), fault));
+            let mut found: Vec<_> =
+                named.map(|(name, fault)| (origin_of(&name), name, fault)).collect();
+            found.sort_by(|one, other| one.0.cmp(&other.0));
+            self.problems.extend(found.into_iter().map(|(origin, name, fault)| {
+                Problem::with_value(&name, &fault.value, origin, fault.reason)
+            }));
+            return;
+        }
         if key.in_range(value) && (key.set)(&mut self.config, value) {
-            self.origins.insert(key.path, origin);
+            self.origins.retain(|name, _| !is_inside(name, key.path));
+            for name in names(key.path, value) {
+                let origin = origin_of(&name);
+                self.origins.insert(name, origin);
+            }
         } else {
             let reason = format!("must be {}", key.accepts());
-            self.problems.push(Problem::with_value(key.path, value, origin, reason));
+            self.problems.push(Problem::with_value(key.path, value, origin_of(key.path), reason));
         }
     }
 
@@ -164,6 +183,28 @@ fn from_text(key: &Key, text: &str) -> Value {
     if key.verbatim { verbatim() } else { text.parse().unwrap_or_else(|_| verbatim()) }
 }
 
+/// The key's name and those of everything inside of its value: `chat.rooms`, `chat.rooms[0]`, `chat.rooms[0].engine`.
+fn names(path: &str, value: &Value) -> Vec<String> {
+    let mut all = vec![path.to_owned()];
+    match value {
+        Value::Array(list) => {
+            let each = list.iter().enumerate();
+            all.extend(each.flat_map(|(at, value)| names(&format!("{path}[{at}]"), value)));
+        }
+        Value::Table(table) => {
+            all.extend(
+                table.iter().flat_map(|(name, value)| names(&format!("{path}.{name}"), value)),
+            );
+        }
+        _ => {}
+    }
+    all
+}
+
+fn is_inside(name: &str, path: &str) -> bool {
+    name.strip_prefix(path).is_some_and(|rest| rest.starts_with('['))
+}
+
 /// Every `section.name` of the file with its value; what stands outside a section goes under its own name.
 fn entries(values: &Table) -> Vec<(String, &Value)> {
     let mut entries = Vec::new();
@@ -177,25 +218,6 @@ fn entries(values: &Table) -> Vec<(String, &Value)> {
         }
     }
     entries
-}
-
-/// The line, counted from 1, of each section and each `section.name`.
-fn lines_of(text: &str, positions: &DeTable<'_>) -> BTreeMap<String, usize> {
-    let mut lines = BTreeMap::new();
-    for (section, value) in positions {
-        lines.insert(section.get_ref().to_string(), line_of(text, section.span().start));
-        for (name, _) in value.get_ref().as_table().into_iter().flatten() {
-            lines.insert(
-                format!("{}.{}", section.get_ref(), name.get_ref()),
-                line_of(text, name.span().start),
-            );
-        }
-    }
-    lines
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 fn unknown_name(name: &str) -> String {
@@ -225,16 +247,6 @@ fn unknown_variable(name: &str) -> String {
             format!("no key has this variable{}", suggestion(name, KEYS.iter().map(Key::variable)))
         }
     }
-}
-
-/// "; did you mean X?" where one of the known names is close.
-fn suggestion(name: &str, known: impl Iterator<Item = String>) -> String {
-    known
-        .map(|known| (strsim::normalized_damerau_levenshtein(name, &known), known))
-        .filter(|(likeness, _)| *likeness >= SUGGESTION_LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| format!("; did you mean {known}?"))
-        .unwrap_or_default()
 }
 
 /// Kubernetes gives every container variables for the services of its namespace, so a service named `uproar` would

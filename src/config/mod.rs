@@ -1,6 +1,7 @@
 //! What can be set, and whether what was set makes sense.
 //!
-//! `keys` has every key with its default, bounds and meaning, and `rules` what must hold between keys; `layers` puts
+//! `keys` has every key with its default, bounds and meaning, `rooms` those of the rules for rooms, and `rules` what
+//! must hold between keys; `layers` puts
 //! a configuration together from a file, the environment and flags. A program that embeds the server needs none of
 //! the latter: `Config::default()` is complete, its fields are public, and the server checks it before it starts.
 //!
@@ -18,15 +19,20 @@
 mod annotated;
 mod keys;
 mod layers;
+mod lines;
 mod problem;
+mod rooms;
 mod rules;
 mod setting;
+mod suggestion;
 mod table;
 
+pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
-    Announce, Auth, Config, Demo, Echo, KEYS, Limits, LogFormat, LogLevel, Relay, SECTIONS, Server,
-    Telemetry,
+    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Relay,
+    SECTIONS, Server, Synchronous, Telemetry,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};
+pub use rooms::{ROOM_KEYS, RoomKey};
 pub use table::{Key, Range};

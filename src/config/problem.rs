@@ -22,7 +22,7 @@ pub struct Problem {
 }
 
 /// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// Nobody set it.
     Default,
@@ -87,6 +87,17 @@ impl Problem {
         paths.iter().fold(none, |problem, path| {
             problem.and(*path, Key::find(path).map(|key| shown(&key.value(config))), None)
         })
+    }
+
+    /// Something wrong with those values, by their names, or with their combination.
+    pub(super) fn of(
+        values: impl IntoIterator<Item = (String, Option<Value>)>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let none = Self { subjects: Vec::new(), reason: reason.into() };
+        values
+            .into_iter()
+            .fold(none, |problem, (name, value)| problem.and(name, value.as_ref().map(shown), None))
     }
 
     fn and(

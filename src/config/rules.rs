@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
-use super::{Config, Demo, KEYS};
+use super::{Config, Demo, KEYS, rooms};
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -23,8 +23,10 @@ impl Config {
             public_address_is_meant,
             admin_address_is_meant,
             data_dir_is_a_directory,
+            all_may_read_what_one_may,
         ];
-        Problems::check(rules.iter().filter_map(|rule| rule(self)).collect())
+        let found = rules.iter().filter_map(|rule| rule(self));
+        Problems::check(found.chain(rooms::problems(self)).collect())
     }
 
     /// What is allowed but worth a second thought, one sentence each, for the log and for `uproar check`.
@@ -44,6 +46,7 @@ impl Config {
                 self.server.admin_listen
             ));
         }
+        warnings.extend(rooms::warnings(self));
         warnings
     }
 
@@ -110,6 +113,13 @@ fn data_dir_is_a_directory(config: &Config) -> Option<Problem> {
     let data_dir = &config.server.data_dir;
     (data_dir.exists() && !data_dir.is_dir())
         .then(|| Problem::among(config, &["server.data_dir"], "exists and is not a directory"))
+}
+
+fn all_may_read_what_one_may(config: &Config) -> Option<Problem> {
+    (config.log.read_total_bytes_per_sec < config.log.read_bytes_per_sec).then(|| {
+        let reason = "all sessions together must be given at least what one is";
+        Problem::among(config, &["log.read_total_bytes_per_sec", "log.read_bytes_per_sec"], reason)
+    })
 }
 
 /// An IPv4 address in IPv6 clothes counts as what it is.

@@ -16,6 +16,19 @@ pub(super) trait Setting: Sized {
     /// `None` where the value is of another kind.
     fn read(value: &Value) -> Option<Self>;
     fn write(&self) -> Value;
+
+    /// What is wrong inside of a value that is of the right kind as a whole.
+    fn faults(_: &Value) -> Vec<Fault> {
+        Vec::new()
+    }
+}
+
+/// Something wrong inside of a value.
+pub(super) struct Fault {
+    /// Where, as it follows the key's path: `[2].engine`.
+    pub(super) below: String,
+    pub(super) value: Value,
+    pub(super) reason: String,
 }
 
 impl Setting for bool {
@@ -49,7 +62,7 @@ macro_rules! whole_number {
     )+};
 }
 
-whole_number!(u64 usize);
+whole_number!(u32 u64 usize);
 
 impl Setting for PathBuf {
     const EXPECTS: &'static str = "a path";
@@ -96,6 +109,13 @@ macro_rules! choice {
             $($(#[$variant_meta])+ $variant,)+
         }
 
+        $crate::config::setting::words! { $name { $($variant = $word,)+ } }
+    };
+}
+
+/// Gives the variants of an enum their words in the configuration.
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal,)+ }) => {
         impl Setting for $name {
             const EXPECTS: &'static str = concat!("one of", $(" \"", $word, "\""),+);
             const VERBATIM: bool = true;
@@ -114,4 +134,4 @@ macro_rules! choice {
     };
 }
 
-pub(super) use choice;
+pub(super) use {choice, words};

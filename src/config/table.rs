@@ -4,6 +4,7 @@
 use toml::Value;
 
 use super::Config;
+use super::setting::Fault;
 
 /// What is known of one key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub struct Key {
     pub(super) get: fn(&Config) -> Value,
     /// `false` where the value is of the wrong kind; nothing is changed then.
     pub(super) set: fn(&mut Config, &Value) -> bool,
+    /// What is wrong inside of a value that is of the right kind as a whole.
+    pub(super) faults: fn(&Value) -> Vec<Fault>,
 }
 
 /// The bounds of a number, both inclusive, and what it counts.
@@ -42,12 +45,7 @@ impl Key {
     /// Which values the key takes, bounds included: "a whole number from 1 to 300 (seconds)".
     #[must_use]
     pub fn accepts(&self) -> String {
-        match self.range {
-            Some(Range { min, max, unit }) => {
-                format!("{} from {min} to {max} ({unit})", self.expects)
-            }
-            None => self.expects.to_owned(),
-        }
+        phrase(self.expects, self.range)
     }
 
     /// The name of the environment variable that sets the key.
@@ -64,9 +62,22 @@ impl Key {
 
     /// Whether a value of the right kind is also within the bounds.
     pub(super) fn in_range(&self, value: &Value) -> bool {
-        let (Some(range), Some(number)) = (self.range, value.as_integer()) else { return true };
-        u64::try_from(number).is_ok_and(|number| (range.min..=range.max).contains(&number))
+        within(self.range, value)
     }
+}
+
+/// What is expected, bounds included.
+pub(super) fn phrase(expects: &str, range: Option<Range>) -> String {
+    match range {
+        Some(Range { min, max, unit }) => format!("{expects} from {min} to {max} ({unit})"),
+        None => expects.to_owned(),
+    }
+}
+
+/// Whether a value is within the bounds, if it has any.
+pub(super) fn within(range: Option<Range>, value: &Value) -> bool {
+    let (Some(range), Some(number)) = (range, value.as_integer()) else { return true };
+    u64::try_from(number).is_ok_and(|number| (range.min..=range.max).contains(&number))
 }
 
 /// Declares the sections and their keys. An entry reads
@@ -120,6 +131,7 @@ macro_rules! config {
             set: |config, value| {
                 Setting::read(value).map(|value| config.$section.$key = value).is_some()
             },
+            faults: <$ty as Setting>::faults,
         },)+)+];
 
         /// The sections and what they are about, in the order in which `uproar config` prints them.

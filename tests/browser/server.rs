@@ -4,20 +4,27 @@ use super::deadline::wait_for;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 
+use tempfile::TempDir;
+
 /// One run of the server.
 pub(crate) struct Server {
     child: Child,
     port: u16,
+    /// Removed with the server.
+    _data: TempDir,
 }
 
 impl Server {
     /// Starts the server on `port` of the loopback address; it accepts connections when this returns.
     pub(crate) fn start(port: u16) -> Self {
+        let data = TempDir::new().expect("a directory can be made");
         let child = Command::new(env!("CARGO_BIN_EXE_uproar"))
             .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(data.path())
             .spawn()
             .expect("the server's binary runs");
-        let mut server = Self { child, port };
+        let mut server = Self { child, port, _data: data };
         wait_for(
             &mut server,
             |server| {

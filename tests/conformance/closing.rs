@@ -1,12 +1,13 @@
 //! The closing handshake and the end of the TCP connection (RFC 6455, sections 5.5.1 and 7).
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 
-use uproar::{Close, Config, Context, Handler, Message, Request};
+use uproar::{Close, Context, Handler, Message, Request};
 
 use crate::bytes::*;
 use crate::row::*;
 use crate::support::client::{Client, close_frame, frame};
+use crate::support::data_dir::DataDir;
 use crate::support::server::Server;
 
 fn close_with(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -211,11 +212,11 @@ impl Handler for Closer {
 
 #[test]
 fn a_handler_closes_with_a_code_of_its_own_behind_what_it_sent() {
-    let mut config = Config::default();
-    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.server.admin_listen = config.server.listen;
-    let server =
-        uproar::Server::builder(config).route("/close/{room}", Closer).bind().expect("a server");
+    let data = DataDir::new();
+    let server = uproar::Server::builder(data.config())
+        .route("/close/{room}", Closer)
+        .bind()
+        .expect("a server");
     let (address, stopper) = (server.address(), server.stopper());
     let running = std::thread::spawn(|| server.run());
     for code in [1000, 1003, 1008, 1011, 1013, 4000] {

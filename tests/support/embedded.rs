@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 
+use super::data_dir::DataDir;
 use super::server::metric;
 use super::wait_for;
 
@@ -14,6 +15,8 @@ pub struct Embedded {
     pub admin: SocketAddr,
     stopper: Stopper,
     thread: Option<JoinHandle<Result<(), RunError>>>,
+    /// Removed when the server has ended.
+    _data: DataDir,
 }
 
 impl Embedded {
@@ -27,16 +30,15 @@ impl Embedded {
         set: impl FnOnce(&mut Config),
         build: impl FnOnce(Builder) -> Server,
     ) -> Self {
-        let mut config = Config::default();
-        config.server.listen.set_port(0);
-        config.server.admin_listen.set_port(0);
+        let data = DataDir::new();
+        let mut config = data.config();
         config.relay.enabled = false;
         set(&mut config);
         let server = build(Server::builder(config));
         let (address, admin, stopper) =
             (server.address(), server.admin_address(), server.stopper());
         let thread = Some(thread::spawn(move || server.run()));
-        Self { address, admin, stopper, thread }
+        Self { address, admin, stopper, thread, _data: data }
     }
 
     /// Waits until a metric has a value, all its samples added up. The servers of one process share them.

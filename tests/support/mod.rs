@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 pub mod client;
+pub mod data_dir;
 pub mod embedded;
 pub mod markdown;
 pub mod memory;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::Client;
+use super::data_dir::DataDir;
 use super::{PATIENCE, wait_for};
 
 /// A free port of this machine alone.
@@ -22,6 +23,8 @@ pub struct Server {
     pub start: Vec<Value>,
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    /// Removed when the server has ended; `None` where the test has one of its own.
+    _data: Option<DataDir>,
 }
 
 impl Server {
@@ -40,8 +43,10 @@ impl Server {
         Self::spawn(command)
     }
 
-    /// Runs a prepared command and waits until the server says where it listens.
+    /// Runs a prepared command and waits until the server says where it listens. It gets a data directory of its own,
+    /// unless the command has one.
     pub fn spawn(mut command: Command) -> Self {
+        let data = DataDir::new().lend(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let stderr = child.stderr.take().expect("stderr is piped");
@@ -66,7 +71,7 @@ impl Server {
                 };
                 let (address, admin) = (address("listen"), address("admin_listen"));
                 seen.push(line);
-                return Self { child, log, start: seen, address, admin };
+                return Self { child, log, start: seen, address, admin, _data: data };
             }
             seen.push(line);
         }
