@@ -83,7 +83,7 @@ impl Reception {
         let is_upgrade = upgrade::is_wanted(request.headers());
         let path = request.uri().path();
         if !is_upgrade
-            && let Some(page) = self.site.pages.as_ref().and_then(|pages| pages.find(path))
+            && let Some(page) = self.site.pages.find(path)
         {
             return Ok((show(page, &request)?, Outcome::Page));
         }
