@@ -1,4 +1,5 @@
-//! The demo page and what it loads, as HTTP answers. The files themselves are in `web/`.
+//! The client's module, for everyone, and the demo page with what it loads, as HTTP answers. The files themselves are
+//! in `web/`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{self, HeaderValue},
+    header::{self, HeaderName, HeaderValue},
 };
 
 /// The page may load its own script and style, talk to its own server, and nothing else: no inline code, no foreign
@@ -14,11 +15,16 @@ use hyper::{
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const TYPES: &str = "application/typescript; charset=utf-8";
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// The methods that a page takes.
 pub(super) const METHODS: &str = "GET, HEAD";
 
-/// The files of the demo.
-pub(super) struct Pages([Page; 3]);
+/// Every file that is served.
+pub(super) struct Pages(Vec<Page>);
 
 /// One file.
 pub(super) struct Page {
@@ -26,15 +32,25 @@ pub(super) struct Page {
     content_type: &'static str,
     content: &'static str,
     etag: HeaderValue,
+    /// Pages of other sites may load it.
+    is_public: bool,
 }
 
 impl Pages {
-    pub(super) fn new() -> Self {
-        Self([
-            Page::new("/", "text/html; charset=utf-8", include_str!("../web/index.html")),
-            Page::new("/page.js", "text/javascript; charset=utf-8", include_str!("../web/page.js")),
-            Page::new("/page.css", "text/css; charset=utf-8", include_str!("../web/page.css")),
-        ])
+    /// The client's module, which applications load wherever they are from, and the demo page where it is shown.
+    pub(super) fn new(demo: bool) -> Self {
+        let mut pages = vec![
+            Page::public("/uproar.js", SCRIPT, include_str!("../web/uproar.js")),
+            Page::public("/uproar.d.ts", TYPES, include_str!("../web/uproar.d.ts")),
+        ];
+        if demo {
+            pages.extend([
+                Page::new("/", "text/html; charset=utf-8", include_str!("../web/index.html")),
+                Page::new("/page.js", SCRIPT, include_str!("../web/page.js")),
+                Page::new("/page.css", "text/css; charset=utf-8", include_str!("../web/page.css")),
+            ]);
+        }
+        Self(pages)
     }
 
     pub(super) fn find(&self, path: &str) -> Option<&Page> {
@@ -48,7 +64,11 @@ impl Page {
         content.hash(&mut hasher);
         let etag = format!("\"{:016x}\"", hasher.finish());
         let etag = HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { path, content_type, content, etag }
+        Self { path, content_type, content, etag, is_public: false }
+    }
+
+    fn public(path: &'static str, content_type: &'static str, content: &'static str) -> Self {
+        Self { is_public: true, ..Self::new(path, content_type, content) }
     }
 
     /// The file, or 304 to a browser that has it.
@@ -67,6 +87,11 @@ impl Page {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if self.is_public {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            // For pages that isolate themselves, which load nothing that does not say so.
+            headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+        }
         response
     }
 
@@ -87,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_browser_that_has_the_page_is_told_so() {
-        let pages = Pages::new();
+        let pages = Pages::new(true);
         let page = pages.find("/page.js").expect("it is there");
         let etag = page.etag.to_str().expect("ASCII").to_owned();
         let status = |tags: &str| {

@@ -82,9 +82,7 @@ impl Reception {
 
         let is_upgrade = upgrade::is_wanted(request.headers());
         let path = request.uri().path();
-        if !is_upgrade
-            && let Some(page) = self.site.pages.as_ref().and_then(|pages| pages.find(path))
-        {
+        if !is_upgrade && let Some(page) = self.site.pages.find(path) {
             return Ok((show(page, &request)?, Outcome::Page));
         }
         let found = self.site.routes.find(path)?;

@@ -300,9 +300,13 @@ fn pages() {
         |_| {},
         async |server| {
             let mut client = server.connect().await;
-            for (path, kind) in
-                [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")]
-            {
+            for (path, kind) in [
+                ("/", "text/html"),
+                ("/page.js", "text/javascript"),
+                ("/page.css", "text/css"),
+                ("/uproar.js", "text/javascript"),
+                ("/uproar.d.ts", "application/typescript"),
+            ] {
                 client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
                 let page = client.answer().await;
                 assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
@@ -363,6 +367,37 @@ fn no_pages_where_the_demo_is_not_shown() {
                 (404, "", "not_found"),
             )
             .await;
+        },
+    );
+}
+
+#[test]
+fn the_clients_module_is_for_pages_of_anywhere() {
+    serve(
+        |options| (options.demo, options.origin_rule) = (false, OriginRule::Any),
+        async |server| {
+            for (path, word) in
+                [("/uproar.js", "export class Uproar "), ("/uproar.d.ts", "export class Uproar ")]
+            {
+                let request = format!(
+                    "GET {path} HTTP/1.1\r\nHost: chat.example.com\r\n\
+                     Origin: https://shop.example.com\r\nConnection: close\r\n\r\n"
+                );
+                let answer = server.exchange(request).await;
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+                assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"));
+                assert_eq!(header(&answer, "cross-origin-resource-policy"), Some("cross-origin"));
+                assert!(answer.contains(word), "{path}");
+            }
+        },
+    );
+    serve(
+        |_| {},
+        async |server| {
+            let request = "GET /page.js HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            let answer = server.exchange(request).await;
+            assert_eq!(header(&answer, "access-control-allow-origin"), None, "the page is its own");
+            assert_eq!(header(&answer, "cross-origin-resource-policy"), None);
         },
     );
 }
