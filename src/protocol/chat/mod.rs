@@ -5,6 +5,8 @@
 
 mod client_id;
 mod identity;
+mod presence_text;
 
 pub(crate) use client_id::ClientId;
 pub use identity::Identity;
+pub(crate) use presence_text::presence_text;
