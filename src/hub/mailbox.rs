@@ -11,6 +11,7 @@ use mio::Waker;
 use crate::hub::doorbell::Doorbell;
 use crate::hub::shard_set::ShardSet;
 use crate::protocol::{Close, SessionId};
+use crate::rooms::presence::Note;
 use crate::shard::Adopt;
 
 /// From the control plane. Its queue is apart from all others, so that a crowd of messages cannot fill it.
@@ -28,6 +29,8 @@ pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
     /// Whose they are.
     pub(crate) parts: Vec<Part>,
+    /// What the shard has to say of who is in which room.
+    pub(crate) notes: Vec<Note>,
     /// When the first of the frames was read from its socket.
     pub(crate) read_at: Instant,
     /// When the batch was put in the queue.
@@ -37,12 +40,15 @@ pub(crate) struct Batch {
 impl Batch {
     /// An empty one, its first frame read at `read_at`.
     pub(crate) fn new(read_at: Instant) -> Self {
-        Self { bytes: Vec::new(), parts: Vec::new(), read_at, sent_at: read_at }
+        let (bytes, parts, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { bytes, parts, notes, read_at, sent_at: read_at }
     }
 
     /// What it takes of memory.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes.capacity() + self.parts.capacity() * size_of::<Part>()
+        self.bytes.capacity()
+            + self.parts.capacity() * size_of::<Part>()
+            + self.notes.capacity() * size_of::<Note>()
     }
 }
 

@@ -129,7 +129,7 @@ impl State {
     }
 
     /// What the room's next flush will write.
-    fn gather(&mut self, room: u32, read_at: Instant) -> &mut Broadcast {
+    pub(super) fn gather(&mut self, room: u32, read_at: Instant) -> &mut Broadcast {
         let pool = &mut self.rooms.pool;
         let found = &mut self.rooms.rooms[room as usize];
         if found.next.is_none() && found.current.is_none() {
@@ -213,7 +213,7 @@ impl State {
     }
 
     /// Whether so much has gathered for the room that nobody should publish to it, as far as can be helped.
-    fn is_congested(&mut self, room: u32) -> bool {
+    pub(super) fn is_congested(&mut self, room: u32) -> bool {
         let room = self.rooms.get_mut(room);
         let gathered = room.next.as_ref().map_or(0, |next| next.bytes.len());
         if gathered <= ROOM_NEXT_BYTES_MAX {
@@ -299,6 +299,7 @@ impl State {
     /// Ends a room that nobody here is in any more.
     pub(crate) fn forget_room(&mut self, room: u32) {
         let room = self.rooms.remove(room);
+        self.presence.forget(room.entry.id);
         self.hub.directory.exit(usize::from(room.route), &room.entry, self.shard);
     }
 }

@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use crate::http::Refusal;
 use crate::hub::mailbox::{Control, Request};
 use crate::protocol::{CloseReason, Context};
+use crate::rooms::presence::Note;
 use crate::shard::actions::Desk;
 use crate::shard::session::{Membership, Session, flag};
 use crate::shard::state::State;
@@ -17,7 +18,7 @@ use crate::shard::{Adopt, Shard, token};
 pub(super) const CONTROL_PER_TURN: usize = 128;
 pub(super) const BATCHES_PER_TURN: usize = 64;
 pub(super) const REQUESTS_PER_TURN: usize = 256;
-/// How many parts batches may have, before whichever comes last: one costs as much as a message that is read.
+/// How many parts and notes batches may have, before whichever comes last: one costs as much as a message that is read.
 pub(super) const PARTS_PER_TURN: usize = 16 * 1024;
 /// And how many bytes of frames, before whatever comes last.
 const BATCH_BYTES_PER_TURN: usize = 1024 * 1024;
@@ -66,10 +67,10 @@ impl Shard {
             && parts < PARTS_PER_TURN
             && self.takes_batches()
         {
-            let Ok(batch) = self.mailbox.batches.try_recv() else { break };
+            let Ok(mut batch) = self.mailbox.batches.try_recv() else { break };
             taken += 1;
             bytes += batch.bytes.len();
-            parts += batch.parts.len();
+            parts += batch.parts.len() + batch.notes.iter().map(Note::cost).sum::<usize>();
             self.state.counters.batches_in += 1;
             let hop = self.state.now.saturating_duration_since(batch.sent_at);
             self.state.counters.hop.record(hop);
@@ -79,6 +80,7 @@ impl Shard {
                 self.state.deliver(part, bytes, batch.read_at);
                 start = part.end;
             }
+            batch.notes.drain(..).for_each(|note| self.state.take_note(note));
             self.state.outgoing.recycle(batch);
         }
         if taken > 0 {

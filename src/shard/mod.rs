@@ -4,6 +4,7 @@
 //! on is in [`state`]; its steps are one file each:
 //! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`serve`] → [`output`] →
 //! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
+//! [`presence`] says who is in which room.
 
 mod actions;
 mod adopt;
@@ -18,6 +19,7 @@ mod members;
 mod outbox;
 mod output;
 mod pace;
+mod presence;
 mod reading;
 mod serve;
 mod session;
@@ -150,6 +152,7 @@ impl Shard {
         self.read();
         self.take_mail();
         self.state.reap();
+        self.state.tell_presence();
         // Before the flush, so that the other shards write while this one does.
         self.send_batches();
         self.state.flush_step(SERVED_MAX);
@@ -165,7 +168,8 @@ impl Shard {
     fn timeout(&self) -> Duration {
         let now = Instant::now();
         let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_due(now));
-        if accepts || self.state.has_to_read() || self.state.has_to_flush() {
+        let has_work = self.state.has_to_read() || self.state.has_to_flush();
+        if accepts || has_work || self.state.has_to_tell() {
             return Duration::ZERO;
         }
         self.mailbox.arm();

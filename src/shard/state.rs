@@ -15,9 +15,12 @@ use crate::hub::Hub;
 use crate::hub::directory::RoomEntry;
 use crate::hub::outgoing::Outgoing;
 use crate::protocol::{CloseReason, Handler, SessionId};
+use crate::rooms::presence::Presence;
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
+use crate::shard::presence::COUNT_SECS;
 use crate::shard::session::{Session, flag};
+use crate::shard::ticks;
 
 /// The slab of sessions is given back when it holds this many slots more than it needs.
 const SPARE_SESSIONS_MAX: usize = 4096;
@@ -45,6 +48,8 @@ pub(crate) struct State {
     pub(crate) sessions: Slab<Session>,
     pub(crate) rooms: Rooms,
     pub(crate) outgoing: Outgoing,
+    /// Who is in which room, here and, for some rooms, anywhere.
+    pub(crate) presence: Presence,
     /// Sessions that may have something to read.
     pub(crate) ready: VecDeque<u32>,
     /// Those of them whose peer's end was seen coming: they are not kept waiting for, nor do they keep others waiting.
@@ -109,6 +114,7 @@ impl State {
             shard,
             outgoing: Outgoing::new(shard, hub.ports.clone()),
             rooms: Rooms::new(routes.len()),
+            presence: Presence::new(shard, hub.ports.len(), ticks(COUNT_SECS)),
             hub,
             routes,
             bounds,
@@ -233,6 +239,7 @@ impl State {
     /// Gives memory back that a crowd left behind.
     pub(crate) fn shrink(&mut self) {
         self.rooms.shrink();
+        self.presence.shrink();
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }

@@ -17,6 +17,7 @@ mod rejection;
 pub(crate) mod reply;
 mod request;
 mod user_id;
+mod presence_text;
 
 pub(crate) use client_id::ClientId;
 pub(crate) use code::Code;
@@ -31,3 +32,4 @@ pub(crate) use user_id::{UserIdError, check as check_user_id};
 
 /// The subprotocol's name in the handshake.
 pub(crate) const SUBPROTOCOL: &str = "uproar.chat.v1";
+pub(crate) use presence_text::presence_text;

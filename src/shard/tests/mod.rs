@@ -8,5 +8,6 @@ mod gathering;
 mod hop;
 mod pacing;
 mod peer;
+mod presence;
 mod turns;
 mod world;

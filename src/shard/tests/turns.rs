@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crossbeam_channel::bounded;
 use mio::{Events, Poll, Waker};
 
+use super::peer::parse;
 use crate::gate::origin::OriginRule;
 use crate::http::{Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site};
 use crate::hub::Hub;
@@ -217,11 +218,32 @@ impl Peer {
 
     /// Reads everything that is there; how much it was.
     pub(super) fn hear(&mut self) -> usize {
+        self.read(|_| {})
+    }
+
+    /// The text frames that are there.
+    pub(super) fn texts(&mut self) -> Vec<String> {
+        let (mut bytes, mut texts) = (Vec::new(), Vec::new());
+        self.read(|heard| bytes.extend_from_slice(heard));
+        let mut rest = &bytes[..];
+        while let Some((opcode, payload, behind)) = parse(rest) {
+            if opcode == 1 {
+                texts.push(std::str::from_utf8(payload).expect("text").to_owned());
+            }
+            rest = behind;
+        }
+        texts
+    }
+
+    fn read(&mut self, mut take: impl FnMut(&[u8])) -> usize {
         let (mut buffer, mut heard) = (vec![0; READ_BYTES], 0);
         loop {
             match self.0.read(&mut buffer) {
                 Ok(0) => return heard,
-                Ok(read) => heard += read,
+                Ok(read) => {
+                    take(&buffer[..read]);
+                    heard += read;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return heard,
                 Err(error) => panic!("{error}"),
             }
