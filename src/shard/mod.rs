@@ -9,6 +9,7 @@ mod actions;
 mod adopt;
 mod broadcast;
 mod budget;
+pub(crate) mod chat;
 mod closing;
 pub(crate) mod counters;
 mod flush;
@@ -20,6 +21,7 @@ mod output;
 mod pace;
 mod reading;
 mod serve;
+pub(crate) mod service;
 mod session;
 pub(crate) mod state;
 mod stopping;
@@ -150,6 +152,8 @@ impl Shard {
         self.read();
         self.take_mail();
         self.state.reap();
+        self.state.make_reads();
+        self.state.submit_drafts();
         // Before the flush, so that the other shards write while this one does.
         self.send_batches();
         self.state.flush_step(SERVED_MAX);
@@ -176,7 +180,9 @@ impl Shard {
         let until_tick = next_tick.saturating_sub(now - self.began);
         let backs_off = self.listener.as_ref().and_then(|listener| listener.backs_off_for(now));
         let waits = (!self.state.waiting.is_empty()).then_some(WAIT);
-        [backs_off, waits].into_iter().flatten().fold(until_tick, Duration::min)
+        let reads = self.state.chat.as_ref().and_then(|chat| chat.reads.due(now));
+        let reads = reads.map(|due| due.saturating_duration_since(now));
+        [backs_off, waits, reads].into_iter().flatten().fold(until_tick, Duration::min)
     }
 
     fn accept(&mut self) {

@@ -14,9 +14,11 @@ use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::RoomEntry;
 use crate::hub::outgoing::Outgoing;
-use crate::protocol::{CloseReason, Handler, SessionId};
+use crate::protocol::{CloseReason, SessionId};
+use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
+use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 
 /// The slab of sessions is given back when it holds this many slots more than it needs.
@@ -40,7 +42,9 @@ pub(crate) struct State {
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
     /// This shard's own copy, so that a message touches no reference count that others touch.
-    pub(crate) routes: Rc<[Arc<dyn Handler>]>,
+    pub(crate) routes: Rc<[Service]>,
+    /// Where the chat is served.
+    pub(crate) chat: Option<Box<Chat>>,
     pub(crate) bounds: Bounds,
     pub(crate) sessions: Slab<Session>,
     pub(crate) rooms: Rooms,
@@ -93,14 +97,15 @@ pub(crate) struct Held {
 pub(crate) struct Parts {
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) routes: Rc<[Arc<dyn Handler>]>,
+    pub(crate) routes: Rc<[Service]>,
+    pub(crate) chat: Option<Settings>,
     pub(crate) bounds: Bounds,
     pub(crate) connections: Arc<Connections>,
 }
 
 impl State {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { shard, hub, routes, bounds, connections } = parts;
+        let Parts { shard, hub, routes, chat, bounds, connections } = parts;
         let counters = Counters {
             routes: routes.iter().map(|_| RouteCounters::default()).collect(),
             ..Counters::default()
@@ -111,6 +116,7 @@ impl State {
             rooms: Rooms::new(routes.len()),
             hub,
             routes,
+            chat: chat.map(|settings| Box::new(Chat::new(settings))),
             bounds,
             sessions: Slab::new(),
             ready: VecDeque::new(),

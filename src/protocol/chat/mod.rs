@@ -5,6 +5,7 @@
 
 mod client_id;
 mod identity;
+pub(crate) mod logged_frame;
 
 pub(crate) use client_id::ClientId;
 pub use identity::Identity;

@@ -42,8 +42,6 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_secs: u64,
     /// How long it may take to say hello, in ticks.
     pub(crate) hello_ticks: u32,
-    /// Users of a room above which it is only told how many there are.
-    pub(crate) presence_members_max: usize,
     /// Drafts of a shard that the log may have at once.
     pub(crate) drafts_max: usize,
     pub(crate) rates: Rates,
