@@ -1,5 +1,6 @@
 //! Admission: who may come in. Rules, and the key behind the tokens of guests; the HTTP that asks lives in `http`.
 
-pub(crate) mod guest_key;
+mod guest_key;
+pub(crate) mod guests;
 pub mod host;
 pub mod origin;

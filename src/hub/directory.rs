@@ -41,6 +41,11 @@ impl RoomEntry {
         self.waiting.take()
     }
 
+    /// Whether some shard is.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
     /// Whether publishers of `shard` should wait; then it is woken once some shard has caught up.
     pub(crate) fn wait(&self, shard: usize) -> bool {
         if self.behind.is_empty() {

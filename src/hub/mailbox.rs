@@ -10,6 +10,7 @@ use mio::Waker;
 
 use crate::hub::doorbell::Doorbell;
 use crate::hub::shard_set::ShardSet;
+use crate::log::{Delivery, Found};
 use crate::protocol::{Close, SessionId};
 use crate::rooms::presence::Note;
 use crate::shard::Adopt;
@@ -80,6 +81,8 @@ pub(crate) enum Request {
 pub(crate) struct Capacity {
     pub(crate) adoptions: usize,
     pub(crate) batches: usize,
+    pub(crate) deliveries: usize,
+    pub(crate) found: usize,
     pub(crate) requests: usize,
 }
 
@@ -87,6 +90,8 @@ pub(crate) struct Capacity {
 pub(crate) struct Port {
     control: Sender<Control>,
     batches: Sender<Batch>,
+    deliveries: Sender<Delivery>,
+    found: Sender<Found>,
     requests: Sender<Request>,
     requests_refused: AtomicU64,
     doorbell: Doorbell,
@@ -99,6 +104,10 @@ pub(crate) struct Port {
 pub(crate) struct Mailbox {
     pub(crate) control: Receiver<Control>,
     pub(crate) batches: Receiver<Batch>,
+    /// From the log, whose writer never waits: it keeps what does not fit in short.
+    pub(crate) deliveries: Receiver<Delivery>,
+    /// From the log's readers: has room for every read that the shard may have asked for.
+    pub(crate) found: Receiver<Found>,
     pub(crate) requests: Receiver<Request>,
     port: Arc<Port>,
 }
@@ -108,13 +117,16 @@ pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) 
     // One slot more than adoptions may take, for the stop.
     let (control, control_end) = bounded(capacity.adoptions + 1);
     let (batches, batches_end) = bounded(capacity.batches);
+    let (deliveries, deliveries_end) = bounded(capacity.deliveries);
+    let (found, found_end) = bounded(capacity.found);
     let (requests, requests_end) = bounded(capacity.requests);
     let (doorbell, waiting) = (Doorbell::new(), ShardSet::default());
     let requests_refused = AtomicU64::new(0);
     let port =
-        Arc::new(Port { control, batches, requests, requests_refused, doorbell, waker, waiting });
+        Arc::new(Port { control, batches, deliveries, found, requests, requests_refused, doorbell, waker, waiting });
     let (control, batches, requests) = (control_end, batches_end, requests_end);
-    (port.clone(), Mailbox { control, batches, requests, port })
+    let (deliveries, found) = (deliveries_end, found_end);
+    (port.clone(), Mailbox { control, batches, deliveries, found, requests, port })
 }
 
 impl Port {
@@ -159,6 +171,26 @@ impl Port {
             }
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Err(batch),
         }
+    }
+
+    /// Queues what the log stored, or gives it back when the mailbox is full.
+    pub(crate) fn deliver(&self, delivery: Delivery) -> Result<(), Delivery> {
+        match self.deliveries.try_send(delivery) {
+            Ok(()) => {
+                self.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(delivery) | TrySendError::Disconnected(delivery)) => {
+                Err(delivery)
+            }
+        }
+    }
+
+    /// Queues what was read from the log.
+    pub(crate) fn found(&self, found: Found) {
+        // There is room for it, or the shard is gone.
+        let _ = self.found.try_send(found);
+        self.ring();
     }
 
     /// Queues a request; false when the shard is busy or gone.

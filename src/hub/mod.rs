@@ -8,6 +8,7 @@ pub(crate) mod directory;
 pub(crate) mod doorbell;
 pub(crate) mod mailbox;
 pub(crate) mod outgoing;
+pub(crate) mod outlet;
 pub(crate) mod placement;
 pub(crate) mod shard_set;
 
@@ -86,7 +87,7 @@ mod tests {
 
     /// A hub whose shards take one adoption each.
     fn hub(shards: usize) -> (Hub, Vec<(Poll, Mailbox)>) {
-        let capacity = Capacity { adoptions: 1, batches: 1, requests: 1 };
+        let capacity = Capacity { adoptions: 1, batches: 1, deliveries: 1, found: 1, requests: 1 };
         let one = || {
             let poll = Poll::new().expect("a poll");
             let waker = Waker::new(poll.registry(), crate::shard::WAKER).expect("a waker");

@@ -123,6 +123,11 @@ impl Outgoing {
         self.targets[target].paused.push(slot);
     }
 
+    /// True while this target's mailbox is full.
+    pub(crate) fn is_blocked_at(&self, target: usize) -> bool {
+        self.targets[target].blocked
+    }
+
     /// True while some target's mailbox is full.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked > 0

@@ -14,12 +14,15 @@ use crate::gate::origin::OriginRule;
 use crate::http::{Connections, Limits, Readiness, Route, Routes, Settings, Site};
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
-use crate::protocol::{Echo, Handler, Relay};
+use crate::protocol::chat::{Identity, SUBPROTOCOL};
+use crate::protocol::{Echo, Handler, Relay, Request};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
 use crate::server::threads::Ready;
-use crate::server::{Server, wiring};
+use crate::server::{Server, chat, wiring};
 use crate::shard::Wiring;
+use crate::shard::chat::{Authenticate, Settings as ChatSettings};
+use crate::shard::service::Service;
 use crate::shard::state::Bounds;
 use crate::telemetry::ShardMetrics;
 
@@ -30,8 +33,9 @@ const CONTROL_THREADS: usize = 2;
 pub struct Builder {
     config: Config,
     routes: Vec<Route>,
-    handlers: Vec<Arc<dyn Handler>>,
+    services: Vec<Service>,
     protocols: Vec<String>,
+    authenticate: Option<Authenticate>,
 }
 
 impl Builder {
@@ -42,18 +46,38 @@ impl Builder {
         self.route_as(pattern, pattern, handler)
     }
 
+    /// Says who a handshake on the chat's path comes from: a user, who has direct conversations and whose id is the
+    /// same wherever it connects from; or, with `None`, a guest. Called on the thread of a shard: it must not block.
+    ///
+    /// An id that begins with `guest-`, or breaks a rule of [`Identity`], is nobody's: its session is a guest's.
+    #[must_use]
+    pub fn authenticate(
+        mut self,
+        authenticate: impl Fn(&Request) -> Option<Identity> + Send + Sync + 'static,
+    ) -> Self {
+        self.authenticate = Some(Arc::new(move |request| {
+            authenticate(request).filter(|identity| !identity.is_guest && identity.is_sound())
+        }));
+        self
+    }
+
     /// `protocol` is the value of that label in the metrics.
-    fn route_as(mut self, pattern: &str, protocol: &str, handler: impl Handler) -> Self {
-        self.routes.push(Route { pattern: pattern.into(), subprotocols: Vec::new() });
-        self.handlers.push(Arc::new(handler));
+    fn route_as(self, pattern: &str, protocol: &str, handler: impl Handler) -> Self {
+        let route = Route { pattern: pattern.into(), subprotocols: Vec::new() };
+        self.serve(route, protocol, Service::Handler(Arc::new(handler)))
+    }
+
+    fn serve(mut self, route: Route, protocol: &str, service: Service) -> Self {
+        self.routes.push(route);
+        self.services.push(service);
         self.protocols.push(protocol.into());
         self
     }
 
     /// A server with the routes that `config` enables.
     pub(super) fn new(config: Config) -> Self {
-        let (routes, handlers, protocols) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, routes, handlers, protocols }.configured_routes()
+        let (routes, services, protocols) = (Vec::new(), Vec::new(), Vec::new());
+        Self { config, routes, services, protocols, authenticate: None }.configured_routes()
     }
 
     fn configured_routes(mut self) -> Self {
@@ -63,6 +87,10 @@ impl Builder {
         }
         if self.config.echo.enabled {
             self = self.route_as("/echo", "echo", Echo);
+        }
+        if self.config.chat.enabled {
+            let route = Route { pattern: "/chat".into(), subprotocols: vec![SUBPROTOCOL.into()] };
+            self = self.serve(route, "chat", Service::Chat);
         }
         self
     }
@@ -99,14 +127,20 @@ impl Builder {
             readiness: Arc::clone(&readiness),
             runtime: runtime.handle().clone(),
         }));
-        let (hub, polls) = wiring::hub(&self.config, self.handlers.len(), listeners.len())?;
+        let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
+        let route = self.services.iter().position(|service| matches!(service, Service::Chat));
+        let chat = match route {
+            Some(route) => Some(chat::start(&self.config, &hub, route, self.authenticate)?),
+            None => None,
+        };
         let (events, ended) = bounded(listeners.len() + 2);
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,
             connections,
             bounds: wiring::bounds(&self.config),
-            handlers: self.handlers,
+            services: self.services,
+            chat: chat.as_ref().map(|chat| chat.settings.clone()),
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
@@ -118,6 +152,7 @@ impl Builder {
             patterns,
             shards,
             threads: Vec::new(),
+            log: chat.map(|chat| chat.running),
             stopper: Stopper { readiness, hub, events, drain },
             ended,
             runtime,
@@ -134,7 +169,8 @@ struct Shared {
     site: Arc<Site>,
     connections: Arc<Connections>,
     bounds: Bounds,
-    handlers: Vec<Arc<dyn Handler>>,
+    services: Vec<Service>,
+    chat: Option<ChatSettings>,
     protocols: Vec<String>,
 }
 
@@ -151,7 +187,8 @@ impl Shared {
                 wiring: Wiring { poll, listener, mailbox, door, telemetry },
                 shard,
                 hub: Arc::clone(&self.hub),
-                handlers: self.handlers.clone(),
+                services: self.services.clone(),
+                chat: self.chat.clone(),
                 bounds: self.bounds,
                 connections: Arc::clone(&self.connections),
             };

@@ -1,6 +1,7 @@
 //! The server: runs what the [`Builder`] put together, and stops it.
 
 mod builder;
+mod chat;
 mod run_error;
 mod start_error;
 mod stopper;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::exposition::Exposition;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
+use crate::log::handle::Running;
 use crate::server::stopper::Event;
 use crate::server::threads::Ready;
 use crate::shutdown::Signals;
@@ -44,6 +46,8 @@ pub struct Server {
     runtime: Runtime,
     shards: Vec<Ready>,
     threads: Vec<JoinHandle<()>>,
+    /// Of the chat, if that is served.
+    log: Option<Running>,
     stopper: Stopper,
     ended: Receiver<Event>,
 }
@@ -101,8 +105,16 @@ impl Server {
             Ok(Event::Ended(ended)) => ended?,
             Ok(Event::Stop) | Err(_) => self.drain()?,
         }
+        self.stop_log();
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// What was sent before the stop is stored, although nobody is left to be told.
+    fn stop_log(&mut self) {
+        if self.log.take().is_some_and(|log| !log.stop(Instant::now() + CUT_OFF)) {
+            tracing::error!("a thread of the log panicked");
+        }
     }
 
     fn drain(&self) -> Result<(), RunError> {

@@ -1,5 +1,6 @@
 //! Why a server cannot start.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 
@@ -28,7 +29,16 @@ pub enum StartError {
     /// The process has a metrics recorder already.
     #[error("the metrics cannot be recorded")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The log of the chat cannot be used: its directory, its file.
+    #[error(transparent)]
+    Log(Box<dyn Error + Send + Sync>),
     /// The system refuses threads, polls or pipes.
     #[error("the system refuses what the server needs")]
     System(#[from] io::Error),
+}
+
+impl StartError {
+    pub(super) fn log(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Log(error.into())
+    }
 }

@@ -11,9 +11,10 @@ use crossbeam_channel::Sender;
 use crate::http::Connections;
 use crate::hub::Hub;
 use crate::panics;
-use crate::protocol::Handler;
 use crate::server::run_error::RunError;
 use crate::server::stopper::Event;
+use crate::shard::chat::Settings;
+use crate::shard::service::Service;
 use crate::shard::state::{Bounds, Parts};
 use crate::shard::{Shard, Wiring};
 
@@ -22,7 +23,8 @@ pub(super) struct Ready {
     pub(super) wiring: Wiring,
     pub(super) shard: usize,
     pub(super) hub: Arc<Hub>,
-    pub(super) handlers: Vec<Arc<dyn Handler>>,
+    pub(super) services: Vec<Service>,
+    pub(super) chat: Option<Settings>,
     pub(super) bounds: Bounds,
     pub(super) connections: Arc<Connections>,
 }
@@ -55,8 +57,8 @@ impl Ready {
     }
 
     fn run(self) -> io::Result<()> {
-        let Self { wiring, shard, hub, handlers, bounds, connections } = self;
-        let routes: Rc<[Arc<dyn Handler>]> = handlers.into();
-        Shard::new(wiring, Parts { shard, hub, routes, bounds, connections })?.run()
+        let Self { wiring, shard, hub, services, chat, bounds, connections } = self;
+        let routes: Rc<[Service]> = services.into();
+        Shard::new(wiring, Parts { shard, hub, routes, chat, bounds, connections })?.run()
     }
 }

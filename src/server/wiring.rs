@@ -14,6 +14,7 @@ use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
 use crate::hub::placement::Placement;
 use crate::server::start_error::StartError;
+use crate::shard::chat::reads::READS_MAX;
 use crate::shard::state::Bounds;
 use crate::shard::{WAKER, listener, ticks};
 
@@ -55,6 +56,8 @@ pub(super) fn hub(config: &Config, routes: usize, shards: usize) -> io::Result<(
     let capacity = Capacity {
         adoptions: ADOPTIONS_MAX,
         batches: config.limits.mailbox_batches_max,
+        deliveries: config.limits.mailbox_batches_max,
+        found: READS_MAX,
         requests: REQUESTS_MAX,
     };
     let (mut ports, mut polls) = (Vec::new(), Vec::new());

@@ -10,7 +10,6 @@ use crate::hub::mailbox::Part;
 use crate::protocol::{Actions, Close, CloseReason, Message, SessionId, frame};
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
-use crate::shard::outbox::Tag;
 use crate::shard::session::{Membership, NONE, flag};
 use crate::shard::state::{Held, State};
 
@@ -85,7 +84,7 @@ impl Desk<'_> {
 
 impl State {
     /// Gathers a session's message for a room's members here and elsewhere.
-    fn publish(&mut self, room: u32, slot: u32, message: Message<'_>) {
+    pub(crate) fn publish(&mut self, room: u32, slot: u32, message: Message<'_>) {
         self.steps += 1;
         let range = self.gather(room, self.now).push(message, Some(slot));
         self.forward(room, range, None, Some(slot));
@@ -129,7 +128,7 @@ impl State {
     }
 
     /// What the room's next flush will write.
-    pub(super) fn gather(&mut self, room: u32, read_at: Instant) -> &mut Broadcast {
+    pub(crate) fn gather(&mut self, room: u32, read_at: Instant) -> &mut Broadcast {
         let pool = &mut self.rooms.pool;
         let found = &mut self.rooms.rooms[room as usize];
         if found.next.is_none() && found.current.is_none() {
@@ -178,7 +177,7 @@ impl State {
     }
 
     /// Has a session wait until no other shard is behind with a room that it publishes to.
-    fn hold(&mut self, entry: Arc<RoomEntry>, slot: u32) {
+    pub(crate) fn hold(&mut self, entry: Arc<RoomEntry>, slot: u32) {
         self.pause(slot, flag::PAUSED_BY_ROOM);
         let held = self.held.entry(entry.id);
         held.or_insert_with(|| Held { entry, sessions: Vec::new() }).sessions.push(slot);
@@ -213,7 +212,7 @@ impl State {
     }
 
     /// Whether so much has gathered for the room that nobody should publish to it, as far as can be helped.
-    pub(super) fn is_congested(&mut self, room: u32) -> bool {
+    pub(crate) fn is_congested(&mut self, room: u32) -> bool {
         let room = self.rooms.get_mut(room);
         let gathered = room.next.as_ref().map_or(0, |next| next.bytes.len());
         if gathered <= ROOM_NEXT_BYTES_MAX {
@@ -244,18 +243,30 @@ impl State {
         }
     }
 
-    fn join(&mut self, slot: u32, name: &str) -> bool {
-        let session = &self.sessions[slot as usize];
-        let route = session.route;
-        let known = self.rooms.find(route, name);
-        let count = session.membership_count();
-        if known.is_some_and(|room| session.memberships().any(|member| member.room == room)) {
+    pub(crate) fn join(&mut self, slot: u32, name: &str) -> bool {
+        if self.joined_room(slot, name).is_some() {
             return true;
         }
+        let count = self.sessions[slot as usize].membership_count();
         if count >= self.bounds.rooms_per_session_max {
             return false;
         }
-        let room = known.unwrap_or_else(|| {
+        self.join_beyond(slot, name);
+        true
+    }
+
+    /// The room of that name, if the session is a member.
+    pub(crate) fn joined_room(&self, slot: u32, name: &str) -> Option<u32> {
+        let session = &self.sessions[slot as usize];
+        let room = self.rooms.find(session.route, name)?;
+        session.memberships().any(|member| member.room == room).then_some(room)
+    }
+
+    /// Makes a session a member that is none yet, whatever the bound on its rooms.
+    pub(crate) fn join_beyond(&mut self, slot: u32, name: &str) {
+        let route = self.sessions[slot as usize].route;
+        let room = self.rooms.find(route, name);
+        let room = room.unwrap_or_else(|| {
             let entry = self.hub.directory.enter(usize::from(route), name, self.shard);
             self.rooms.add(route, entry)
         });
@@ -267,15 +278,15 @@ impl State {
             session.extra().rooms.push(membership);
             session.set(flag::MANY_ROOMS);
         }
-        true
     }
 
     pub(crate) fn leave(&mut self, slot: u32, room: u32) {
+        self.leave_chat_room(slot, room);
         let session = &mut self.sessions[slot as usize];
         let Some(membership) = session.take_membership(room) else { return };
         if let Some(extra) = &mut session.extra {
             let before = extra.outbox.bytes();
-            let frames = extra.outbox.purge(|tag| tag == Tag::Droppable(room));
+            let frames = extra.outbox.purge(|tag| tag.is_of(room));
             self.counters.outbox_bytes -= before - extra.outbox.bytes();
             self.counters.dropped[Drop::Left as usize] += frames;
         }
@@ -285,6 +296,7 @@ impl State {
     /// Ends every membership of a session that is over. What is queued of its rooms shares the fate of its outbox.
     pub(crate) fn leave_all(&mut self, slot: u32) {
         while let Some(member) = self.sessions[slot as usize].membership(0) {
+            self.leave_chat_room(slot, member.room);
             self.sessions[slot as usize].take_membership(member.room);
             self.end_membership(member);
         }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use crate::protocol::{Close, CloseReason, Context, frame};
+use crate::protocol::{Close, CloseReason, Context, Message, frame};
 use crate::shard::TICK;
 use crate::shard::actions::Desk;
 use crate::shard::counters::Drop;
 use crate::shard::outbox::{Outbox, Tag};
+use crate::shard::service::Service;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 
@@ -55,6 +56,8 @@ impl State {
         }
         self.tell_handler(slot, reason);
         self.leave_all(slot);
+        let bye = self.bye(slot, reason);
+        self.sessions[slot as usize].chat = None;
         let session = &mut self.sessions[slot as usize];
         if session.has(flag::PAUSED) {
             self.counters.paused -= 1;
@@ -74,7 +77,7 @@ impl State {
         self.counters.closed[reason.index()] += 1;
         self.log_end(slot, reason);
         match reason.close() {
-            Some(close) => self.say_goodbye(slot, reason, &close),
+            Some(close) => self.say_goodbye(slot, reason, &close, bye),
             None => self.remove(slot),
         }
     }
@@ -95,18 +98,28 @@ impl State {
     }
 
     fn tell_handler(&mut self, slot: u32, reason: &CloseReason) {
-        let handler = usize::from(self.sessions[slot as usize].route);
+        let route = usize::from(self.sessions[slot as usize].route);
         let (id, routes) = (self.id(slot), Rc::clone(&self.routes));
+        let Service::Handler(handler) = &routes[route] else { return };
         let mut desk = Desk { state: self, slot };
         let mut context = Context::new(id, &mut desk);
         if reason.is_violation() {
-            routes[handler].error(&mut context, reason);
+            handler.error(&mut context, reason);
         }
-        routes[handler].close(&mut context, reason);
+        handler.close(&mut context, reason);
     }
 
-    fn say_goodbye(&mut self, slot: u32, reason: &CloseReason, close: &Close) {
+    fn say_goodbye(
+        &mut self,
+        slot: u32,
+        reason: &CloseReason,
+        close: &Close,
+        bye: Option<String>,
+    ) {
         let mut bytes = Vec::new();
+        if let Some(bye) = bye {
+            frame::encode(Message::Text(&bye), &mut bytes);
+        }
         let is_answer_without_code = matches!(reason, CloseReason::Peer(None));
         frame::encode_close((!is_answer_without_code).then_some(close), &mut bytes);
         self.counters.control_out += 1;

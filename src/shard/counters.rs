@@ -49,10 +49,14 @@ pub(crate) enum Drop {
     Closed,
     /// Frames queued of a room that the session left before it read them.
     Left,
+    /// Signals and presence queued for a session that fell behind.
+    SlowReader,
+    /// Signals that would have had to wait.
+    Signal,
 }
 
 impl Drop {
-    pub(crate) const LABELS: [&'static str; 2] = ["closed", "left"];
+    pub(crate) const LABELS: [&'static str; 4] = ["closed", "left", "slow_reader", "signal"];
 }
 
 /// Why an accept failed. Each is a value of the label `reason` of `uproar_accept_errors_total`.
@@ -99,6 +103,10 @@ pub(crate) struct Counters {
     pub(crate) batches_out: u64,
     pub(crate) mailbox_full: u64,
     pub(crate) pauses: u64,
+    /// Requests of chat sessions that were answered with an error.
+    pub(crate) rejected: u64,
+    /// Times a session became so slow that its rooms' messages are read from the log for it.
+    pub(crate) fell_behind: u64,
     pub(crate) fanout: Durations,
     pub(crate) hop: Durations,
     pub(crate) turn: Durations,

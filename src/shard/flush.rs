@@ -146,9 +146,16 @@ impl State {
             let session = sessions.get(slot as usize)?;
             session.memberships().find(|member| member.room == room).map(|member| member.position)
         });
+        let reads_on = found.chat.as_mut().is_some_and(|chat| {
+            chat.begin_flush(&broadcast.bytes);
+            chat.behind.is_some()
+        });
         found.current = Some(broadcast);
         if found.is_congested {
             self.clear_congestion(room);
+        }
+        if reads_on {
+            self.want_room_read(room);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::hub::mailbox::{Control, Request};
 use crate::protocol::{CloseReason, Context};
 use crate::rooms::presence::Note;
 use crate::shard::actions::Desk;
+use crate::shard::service::Service;
 use crate::shard::session::{Membership, Session, flag};
 use crate::shard::state::State;
 use crate::shard::{Adopt, Shard, token};
@@ -17,6 +18,7 @@ use crate::shard::{Adopt, Shard, token};
 /// How much of each queue one turn takes.
 pub(super) const CONTROL_PER_TURN: usize = 128;
 pub(super) const BATCHES_PER_TURN: usize = 64;
+pub(super) const DELIVERIES_PER_TURN: usize = 64;
 pub(super) const REQUESTS_PER_TURN: usize = 256;
 /// How many parts and notes batches may have, before whichever comes last: one costs as much as a message that is read.
 pub(super) const PARTS_PER_TURN: usize = 16 * 1024;
@@ -29,6 +31,8 @@ impl Shard {
     pub(super) fn take_mail(&mut self) {
         self.take_control();
         self.take_batches();
+        self.take_deliveries();
+        self.take_found();
         self.take_requests();
     }
 
@@ -36,6 +40,8 @@ impl Shard {
     pub(super) fn has_mail(&self) -> bool {
         !self.mailbox.control.is_empty()
             || (self.takes_batches() && !self.mailbox.batches.is_empty())
+            || (self.takes_batches() && !self.mailbox.deliveries.is_empty())
+            || !self.mailbox.found.is_empty()
             || (self.takes_requests() && !self.mailbox.requests.is_empty())
     }
 
@@ -87,6 +93,29 @@ impl Shard {
             for shard in self.mailbox.take_waiting() {
                 self.state.hub.ports[shard].wake();
             }
+        }
+    }
+
+    /// Takes what the log stored.
+    fn take_deliveries(&mut self) {
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < DELIVERIES_PER_TURN && bytes < BATCH_BYTES_PER_TURN && self.takes_batches() {
+            let Ok(delivery) = self.mailbox.deliveries.try_recv() else { break };
+            taken += 1;
+            bytes += delivery.bytes.len();
+            self.state.take_delivery(delivery);
+        }
+        if taken > 0
+            && let Some(chat) = &self.state.chat
+        {
+            chat.log.wake();
+        }
+    }
+
+    /// Takes what was read from the log: no more than was asked for.
+    fn take_found(&mut self) {
+        while let Ok(found) = self.mailbox.found.try_recv() {
+            self.state.take_found(found);
         }
     }
 
@@ -149,6 +178,7 @@ impl Shard {
             flags: 0,
             route: route as u16,
             extra: None,
+            chat: None,
         });
         let counters = &mut self.state.counters.routes[route];
         counters.sessions += 1;
@@ -170,8 +200,13 @@ impl Shard {
             self.state.peers.insert(slot, request.address);
             tracing::debug!(session = %id, peer = %request.address, path = request.uri.path(), "session opened");
         }
-        let mut desk = Desk { state: &mut self.state, slot };
-        routes[route].open(&mut Context::new(id, &mut desk), request);
+        match &routes[route] {
+            Service::Handler(handler) => {
+                let mut desk = Desk { state: &mut self.state, slot };
+                handler.open(&mut Context::new(id, &mut desk), request);
+            }
+            Service::Chat => self.state.chat_open(slot, request),
+        }
     }
 
     /// Writes the handshake's answer, ahead of anything that the session was sent already and only now that it is in

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::hub::directory::RoomEntry;
 use crate::shard::broadcast::{Broadcast, Pool};
+use crate::shard::chat::room::ChatRoom;
 use crate::shard::pace::Pace;
 use crate::shard::session::{Membership, NONE, Session};
 
@@ -34,9 +35,16 @@ pub(crate) struct Room {
     pub(crate) is_congested: bool,
     /// So much more that the shard takes no batches until it is being written.
     pub(crate) is_full: bool,
+    /// What it has beyond that on the chat's route.
+    pub(crate) chat: Option<Box<ChatRoom>>,
 }
 
 impl Room {
+    /// Nothing is on its way to the members.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.current.is_none() && self.next.is_none()
+    }
+
     /// Members on this shard.
     pub(crate) fn len(&self) -> usize {
         self.members.len() - self.holes.len()
@@ -101,6 +109,7 @@ impl Rooms {
             pace: Pace::default(),
             is_congested: false,
             is_full: false,
+            chat: None,
         });
         room
     }
@@ -171,7 +180,7 @@ impl Rooms {
 
 impl Room {
     fn is_over(&self) -> bool {
-        self.len() == 0 && self.current.is_none() && self.next.is_none()
+        self.len() == 0 && self.is_quiet()
     }
 
     fn remove(&mut self, index: u32, position: u32, sessions: &mut Slab<Session>) {

@@ -10,6 +10,7 @@ mod actions;
 mod adopt;
 mod broadcast;
 mod budget;
+pub(crate) mod chat;
 mod closing;
 pub(crate) mod counters;
 mod flush;
@@ -22,6 +23,7 @@ mod pace;
 mod presence;
 mod reading;
 mod serve;
+pub(crate) mod service;
 mod session;
 pub(crate) mod state;
 mod stopping;
@@ -153,6 +155,9 @@ impl Shard {
         self.take_mail();
         self.state.reap();
         self.state.tell_presence();
+        self.state.answer_joins();
+        self.state.make_reads();
+        self.state.submit_drafts();
         // Before the flush, so that the other shards write while this one does.
         self.send_batches();
         self.state.flush_step(SERVED_MAX);
@@ -180,7 +185,9 @@ impl Shard {
         let until_tick = next_tick.saturating_sub(now - self.began);
         let backs_off = self.listener.as_ref().and_then(|listener| listener.backs_off_for(now));
         let waits = (!self.state.waiting.is_empty()).then_some(WAIT);
-        [backs_off, waits].into_iter().flatten().fold(until_tick, Duration::min)
+        let reads = self.state.chat.as_ref().and_then(|chat| chat.reads.due(now));
+        let reads = reads.map(|due| due.saturating_duration_since(now));
+        [backs_off, waits, reads].into_iter().flatten().fold(until_tick, Duration::min)
     }
 
     fn accept(&mut self) {

@@ -4,6 +4,8 @@
 //! in small part is copied, that a slow reader cannot keep much more memory alive than it is owed. Control frames go
 //! between frames, ahead of whatever is queued; a frame that was started is always finished.
 
+mod logged;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 use std::ops::Range;
@@ -36,9 +38,16 @@ pub(crate) enum Tag {
     Private,
     /// A room's broadcast that is stored nowhere, by the room's position on the shard.
     Droppable(u32),
+    /// A chat room's broadcast: logged messages, which can be read again, among what can be let go.
+    Logged(u32),
 }
 
 impl Tag {
+    /// Whether it is something of a room.
+    pub(crate) fn is_of(self, room: u32) -> bool {
+        self == Self::Droppable(room) || self == Self::Logged(room)
+    }
+
     fn is_private(self) -> bool {
         matches!(self, Self::Control | Self::Private)
     }

@@ -68,17 +68,21 @@ impl State {
         frame: usize,
         room: u32,
     ) {
-        self.queue(slot, |outbox| outbox.push_shared(bytes, range, frame, Tag::Droppable(room)));
+        let is_logged = self.rooms.get(room).chat.is_some();
+        let tag = if is_logged { Tag::Logged(room) } else { Tag::Droppable(room) };
+        self.queue(slot, |outbox| outbox.push_shared(bytes, range, frame, tag));
     }
 
     /// Queues something, has it flushed, and holds the session to its bounds.
     pub(crate) fn queue(&mut self, slot: u32, push: impl FnOnce(&mut Outbox)) {
         let session = &mut self.sessions[slot as usize];
+        let is_chat = session.chat.is_some();
         let outbox = &mut session.extra().outbox;
         let before = outbox.bytes();
         push(outbox);
         let (after, private) = (outbox.bytes(), outbox.private_bytes());
-        let held = outbox.held_bytes();
+        // What a chat's rooms have for it can be read again: then only the rest counts.
+        let held = if is_chat { private } else { outbox.held_bytes() };
         session.set(flag::QUEUED);
         let (blocked, closing) = (session.has(flag::BLOCKED), session.has(flag::CLOSING));
         self.counters.outbox_bytes += after - before;
@@ -145,6 +149,8 @@ impl State {
         if private <= PRIVATE_BYTES_PAUSE / 2 {
             self.resume(slot, flag::PAUSED_BY_OUTBOX);
         }
+        // A chat's session that took what it had may be read for again.
+        self.want_read(slot);
     }
 
     /// One write past the outbox, the kernel's "full" being no error: how much it took. A plain system call: libc's

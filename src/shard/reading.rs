@@ -10,6 +10,7 @@ use crate::protocol::frame::{Event, Partial, decode};
 use crate::protocol::{CloseReason, Context};
 use crate::shard::actions::Desk;
 use crate::shard::budget::STEPS_PER_SESSION;
+use crate::shard::service::Service;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 
@@ -133,8 +134,13 @@ impl State {
                 session.messages = session.messages.wrapping_add(1);
                 let route = usize::from(session.route);
                 let (id, routes) = (self.id(slot), Rc::clone(&self.routes));
-                let mut desk = Desk { state: self, slot };
-                routes[route].message(&mut Context::new(id, &mut desk), message);
+                match &routes[route] {
+                    Service::Handler(handler) => {
+                        let mut desk = Desk { state: self, slot };
+                        handler.message(&mut Context::new(id, &mut desk), message);
+                    }
+                    Service::Chat => self.chat_message(slot, message),
+                }
             }
             Event::Ping(payload) => {
                 self.counters.control_in += 1;

@@ -89,6 +89,7 @@ impl State {
                 if written < bytes {
                     session.set(flag::BLOCKED);
                     self.queue_pieces(slot, room, broadcast, exclusions, written);
+                    self.check_backlog(slot);
                 }
             }
             Err(error) => self.fail(slot, &error),
@@ -105,6 +106,7 @@ impl State {
     fn queue_rest(&mut self, slot: u32, room: u32, broadcast: &Broadcast, written: usize) {
         self.sessions[slot as usize].set(flag::BLOCKED);
         self.queue_shared(slot, &broadcast.bytes, written..broadcast.bytes.len(), 0, room);
+        self.check_backlog(slot);
     }
 
     /// A member with output of its own, with frames that it must not get, in several rooms, or that reads slowly:
@@ -130,6 +132,7 @@ impl State {
         } else {
             self.queue_broadcast(slot, room, broadcast, exclusions);
         }
+        self.check_backlog(slot);
         self.flush_outbox(slot);
     }
 
@@ -140,6 +143,11 @@ impl State {
         broadcast: &Broadcast,
         exclusions: Range<usize>,
     ) {
+        if self.sessions[slot as usize].has(flag::CURSOR)
+            && self.queue_for_cursor(slot, room, broadcast, exclusions.clone())
+        {
+            return;
+        }
         self.counters.deliveries += broadcast.frames_for(exclusions.clone());
         self.queue_pieces(slot, room, broadcast, exclusions, 0);
     }

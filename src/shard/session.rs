@@ -3,6 +3,7 @@
 use mio::net::TcpStream;
 
 use crate::protocol::frame::Partial;
+use crate::shard::chat::session::ChatSession;
 use crate::shard::outbox::Outbox;
 
 /// No position: in no room.
@@ -36,11 +37,20 @@ pub(crate) mod flag {
     pub(crate) const PINGED: u16 = 1 << 11;
     /// To be ended as soon as nothing is in the middle of something.
     pub(crate) const DOOMED: u16 = 1 << 12;
+    /// Does not simply get what everyone gets in some chat room of its.
+    pub(crate) const CURSOR: u16 = 1 << 13;
+    /// Waits for the log to store what it and others sent.
+    pub(crate) const PAUSED_BY_LOG: u16 = 1 << 14;
+    /// Waits for the log to be read for what it asked for.
+    pub(crate) const PAUSED_BY_READS: u16 = 1 << 15;
 
     /// Whatever keeps a session from being read.
-    pub(crate) const PAUSED: u16 = PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_OUTBOX;
+    pub(crate) const PAUSED: u16 = PAUSED_BY_US | PAUSED_BY_OUTBOX;
+    /// The same, where it is not for the peer to end it.
+    pub(crate) const PAUSED_BY_US: u16 =
+        PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_LOG | PAUSED_BY_READS;
     /// Whatever keeps a broadcast from going straight out of the room's buffer.
-    pub(crate) const NOT_PLAIN: u16 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING;
+    pub(crate) const NOT_PLAIN: u16 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR;
 }
 
 /// A session's place among a room's members.
@@ -77,6 +87,8 @@ pub(crate) struct Session {
     /// Index into the server's routes.
     pub(crate) route: u16,
     pub(crate) extra: Option<Box<Extra>>,
+    /// What it is beyond that on the chat's route.
+    pub(crate) chat: Option<Box<ChatSession>>,
 }
 
 /// What a session has only while it needs it.

@@ -14,10 +14,12 @@ use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::RoomEntry;
 use crate::hub::outgoing::Outgoing;
-use crate::protocol::{CloseReason, Handler, SessionId};
-use crate::rooms::presence::Presence;
+use crate::protocol::{CloseReason, SessionId};
+use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
+use crate::shard::service::Service;
+use crate::rooms::presence::Presence;
 use crate::shard::presence::COUNT_SECS;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
@@ -43,7 +45,9 @@ pub(crate) struct State {
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
     /// This shard's own copy, so that a message touches no reference count that others touch.
-    pub(crate) routes: Rc<[Arc<dyn Handler>]>,
+    pub(crate) routes: Rc<[Service]>,
+    /// Where the chat is served.
+    pub(crate) chat: Option<Box<Chat>>,
     pub(crate) bounds: Bounds,
     pub(crate) sessions: Slab<Session>,
     pub(crate) rooms: Rooms,
@@ -98,14 +102,15 @@ pub(crate) struct Held {
 pub(crate) struct Parts {
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) routes: Rc<[Arc<dyn Handler>]>,
+    pub(crate) routes: Rc<[Service]>,
+    pub(crate) chat: Option<Settings>,
     pub(crate) bounds: Bounds,
     pub(crate) connections: Arc<Connections>,
 }
 
 impl State {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { shard, hub, routes, bounds, connections } = parts;
+        let Parts { shard, hub, routes, chat, bounds, connections } = parts;
         let counters = Counters {
             routes: routes.iter().map(|_| RouteCounters::default()).collect(),
             ..Counters::default()
@@ -117,6 +122,7 @@ impl State {
             presence: Presence::new(shard, hub.ports.len(), ticks(COUNT_SECS)),
             hub,
             routes,
+            chat: chat.map(|settings| Box::new(Chat::new(settings))),
             bounds,
             sessions: Slab::new(),
             ready: VecDeque::new(),

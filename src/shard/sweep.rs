@@ -3,6 +3,7 @@
 //! No session has a timer. Each tick looks at a part of the slab, the whole of it about once a second.
 
 use crate::protocol::CloseReason;
+use crate::protocol::chat::reply::PING;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 use crate::shard::unacknowledged::unacknowledged_bytes;
@@ -12,6 +13,9 @@ const SWEEP_TICKS: usize = 4;
 
 /// An empty ping.
 const PING_BYTES: u32 = 2;
+
+/// The ping that a chat's session is sent beside it, with its head.
+const PING_MESSAGE_BYTES: u32 = 2 + PING.len() as u32;
 
 impl State {
     /// Looks at one part of the sessions.
@@ -36,6 +40,9 @@ impl State {
             }
             return;
         }
+        self.check_hello(slot);
+        self.ping_in_message(slot);
+        let session = &mut self.sessions[slot as usize];
         let is_paused = session.has(flag::PAUSED);
         let partial = session.extra.as_mut().and_then(|extra| extra.partial.as_mut());
         if let Some(started) = partial.and_then(|partial| partial.started_tick.as_mut()) {
@@ -62,10 +69,11 @@ impl State {
     fn judge(&mut self, slot: u32) {
         let session = &mut self.sessions[slot as usize];
         let acknowledged = session.written.wrapping_sub(unacknowledged_bytes(&session.stream));
-        let is_paused_by_us = session.has(flag::PAUSED_BY_HUB | flag::PAUSED_BY_ROOM);
+        let is_paused_by_us = session.has(flag::PAUSED_BY_US);
         // The ping itself was acknowledged by the peer's kernel, which says nothing about the peer.
         let progress = acknowledged.wrapping_sub(session.acknowledged);
-        if progress <= PING_BYTES && !is_paused_by_us {
+        let ping_bytes = PING_BYTES + session.chat.as_ref().map_or(0, |_| PING_MESSAGE_BYTES);
+        if progress <= ping_bytes && !is_paused_by_us {
             self.doom(slot, CloseReason::HeartbeatTimeout);
         } else {
             session.heard = self.tick;

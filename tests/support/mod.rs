@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "a module of each test, public to it alone")]
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
+pub mod chat;
 pub mod client;
 pub mod data_dir;
 pub mod embedded;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::{GUEST_PREFIX, check_name, check_user_id};
+
 /// A user as the server knows it, and as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -12,4 +14,12 @@ pub struct Identity {
     pub name: Arc<str>,
     /// Not authenticated: the id is the server's, and whoever shows its token has it again.
     pub is_guest: bool,
+}
+
+impl Identity {
+    /// Whether id and name keep the rules for them.
+    pub(crate) fn is_sound(&self) -> bool {
+        let is_guest = self.user.starts_with(GUEST_PREFIX);
+        is_guest == self.is_guest && check_user_id(&self.user).is_ok() && check_name(&self.name).is_ok()
+    }
 }

@@ -10,6 +10,7 @@ mod fields;
 mod flood;
 mod guest;
 mod identity;
+pub(crate) mod logged_frame;
 mod json;
 mod name;
 mod parse;

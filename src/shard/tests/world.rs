@@ -61,7 +61,7 @@ pub(super) struct World {
 impl World {
     /// With so many rooms, of which every other one has members elsewhere.
     pub(super) fn new(rooms: usize) -> Self {
-        let capacity = Capacity { adoptions: 1, batches: 1, requests: 1 };
+        let capacity = Capacity { adoptions: 1, batches: 1, deliveries: 1, found: 1, requests: 1 };
         let port = || {
             let poll = Poll::new().expect("a poll");
             let waker = Waker::new(poll.registry(), WAKER).expect("a waker");
@@ -75,7 +75,7 @@ impl World {
         let ports = [own, other].into();
         let placement = Placement::new(2);
         let hub = Arc::new(Hub { directory, ports, placement, abandoned: AtomicBool::new(false) });
-        let routes: Rc<[Arc<dyn Handler>]> = Rc::new([Arc::new(Nothing)]);
+        let routes: Rc<[Service]> = Rc::new([Service::Handler(Arc::new(Nothing))]);
         let bounds = Bounds {
             message_bytes_max: 1 << 20,
             outbox_bytes_max: 1 << 30,
@@ -86,7 +86,7 @@ impl World {
             close_timeout_ticks: 1000,
         };
         let connections = Arc::new(Connections::new(1000));
-        let state = State::new(Parts { shard: 0, hub, routes, bounds, connections });
+        let state = State::new(Parts { shard: 0, hub, routes, chat: None, bounds, connections });
         Self {
             state,
             elsewhere,
@@ -124,6 +124,7 @@ impl World {
             flags: 0,
             route: 0,
             extra: None,
+            chat: None,
         });
         self.state.counters.routes[0].sessions += 1;
         let id = self.state.id(slot);

@@ -1,0 +1,42 @@
+//! Where the log's work goes in a server: to the mailboxes of the shards that have somebody to tell.
+
+use std::sync::Arc;
+
+use crate::hub::Hub;
+use crate::hub::shard_set::ShardSet;
+use crate::log::{Delivery, Found, Outlet};
+use crate::rooms::conversation::{View, inbox};
+
+/// The shards as the log knows them.
+pub(crate) struct Shards {
+    pub(crate) hub: Arc<Hub>,
+    /// The chat's position among the routes, whose rooms the views are.
+    pub(crate) route: usize,
+}
+
+impl Outlet for Shards {
+    fn shards(&self, view: &View) -> Vec<usize> {
+        let directory = &self.hub.directory;
+        let found = ShardSet::default();
+        // An end of a direct conversation is told wherever it has a session, whether or not that one has joined.
+        let inbox = view.ends().map(|(owner, _)| inbox(owner));
+        for name in [Some(view.name()), inbox.as_deref()].into_iter().flatten() {
+            if let Some(room) = directory.find(self.route, name) {
+                room.shards.iter().for_each(|shard| found.insert(shard));
+            }
+        }
+        found.iter().collect()
+    }
+
+    fn deliver(&self, shard: usize, delivery: Delivery) -> Result<(), Delivery> {
+        self.hub.ports[shard].deliver(delivery)
+    }
+
+    fn found(&self, shard: usize, found: Found) {
+        self.hub.ports[shard].found(found);
+    }
+
+    fn has_room(&self, shard: usize) {
+        self.hub.ports[shard].wake();
+    }
+}

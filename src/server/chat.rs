@@ -1,0 +1,107 @@
+//! What a server needs for chat: the data directory, the log and its threads, the guests, and what each shard is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Config, Synchronous};
+use crate::gate::guests::Guests;
+use crate::hub::Hub;
+use crate::hub::outlet::Shards;
+use crate::log::data_dir::DataDir;
+use crate::log::engine::{Keeping, Rule, Rules, Window};
+use crate::log::handle::{Parts, Running};
+use crate::log::memory::Memory;
+use crate::log::sqlite::{self, Sqlite};
+use crate::log::writer::{Engines, system_clock};
+use crate::protocol::chat::reply::Limits;
+use crate::rooms::conversation::Conversation;
+use crate::rooms::rules::{Engine, RoomRules};
+use crate::server::start_error::StartError;
+use crate::shard::chat::reads::{READS_MAX, Rates};
+use crate::shard::chat::{Authenticate, Settings};
+use crate::shard::ticks;
+
+/// Threads that read the log.
+const READERS: usize = 2;
+
+/// The chat of a server: its log's threads, and what its shards have to know.
+pub(super) struct Chat {
+    pub(super) running: Running,
+    pub(super) settings: Settings,
+}
+
+/// Opens the log and starts its threads.
+pub(super) fn start(
+    config: &Config,
+    hub: &Arc<Hub>,
+    route: usize,
+    authenticate: Option<Authenticate>,
+) -> Result<Chat, StartError> {
+    let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
+    let guests = Guests::open(directory.path()).map_err(StartError::System)?;
+    let window = Window(config.log.idempotency_window_secs * 1000);
+    let options = sqlite::Options { synchronous: synchronous(config), window, seq_step: 1 };
+    let durable = Sqlite::open(directory, options).map_err(StartError::log)?;
+    let memory = Memory::new(window, 1).map_err(|error| StartError::System(error.into()))?;
+    let rules = Arc::new(RoomRules::new(&config.chat.rooms, config.chat.history_messages_max));
+    let shards = hub.ports.len();
+    let running = Running::start(Parts {
+        engines: Engines { durable: Box::new(durable), memory: Box::new(memory) },
+        rules: keeping(Arc::clone(&rules)),
+        outlet: Arc::new(Shards { hub: Arc::clone(hub), route }),
+        clock: system_clock(),
+        drafts_max: config.log.drafts_max,
+        reads_max: READS_MAX * shards,
+        readers: READERS,
+    })?;
+    let settings = Settings {
+        route: route as u16,
+        log: running.log(),
+        rules,
+        guests: Arc::new(guests),
+        authenticate,
+        limits: limits(config),
+        heartbeat_secs: config.limits.heartbeat_secs,
+        hello_ticks: ticks(config.limits.handshake_timeout_secs),
+        presence_members_max: config.chat.presence_members_max,
+        drafts_max: (config.log.drafts_max / shards).max(1),
+        rates: Rates {
+            session: config.log.read_bytes_per_sec,
+            shard: config.log.read_total_bytes_per_sec / shards as u64,
+        },
+    };
+    Ok(Chat { running, settings })
+}
+
+fn synchronous(config: &Config) -> sqlite::Synchronous {
+    match config.log.synchronous {
+        Synchronous::Full => sqlite::Synchronous::Full,
+        Synchronous::Normal => sqlite::Synchronous::Normal,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        message_bytes_max: config.limits.message_bytes_max as u64,
+        history_messages_max: u64::from(config.chat.history_messages_max),
+        rooms_per_session_max: config.limits.rooms_per_session_max as u64,
+    }
+}
+
+/// How long which conversation is kept, and where.
+fn keeping(rules: Arc<RoomRules>) -> Arc<Rules> {
+    Arc::new(move |conversation: &Conversation| {
+        let rule = match conversation.ends() {
+            None => rules.of(conversation.key()),
+            Some(_) => rules.default_rule(),
+        };
+        Rule {
+            keeping: match rule.engine {
+                Engine::Durable => Keeping::Durable,
+                Engine::Memory => Keeping::Memory,
+            },
+            age_max: rule.retention_secs.map(Duration::from_secs),
+            messages_max: rule.retention_messages,
+        }
+    })
+}

@@ -1,0 +1,167 @@
+//! Cursors: sessions that are given a room's messages from its log until they have what everyone has.
+//!
+//! One mechanism for who joins, who comes back, and who reads too slowly. A session is a member of the room before its
+//! first page is read, so that whatever is stored after the page was read reaches its shard; a member with a cursor is
+//! passed over by the room's flushes, until the page it was given last reaches what they have brought. From there it
+//! goes on with them, less what it has already: every message once, in order, and none missing.
+
+use std::ops::Range;
+
+use crate::log::Seq;
+use crate::protocol::chat::logged_frame::{frames, seq_of};
+use crate::shard::broadcast::Broadcast;
+use crate::shard::chat::session::{Cursor, Stage};
+use crate::shard::counters::Drop;
+use crate::shard::session::flag;
+use crate::shard::state::State;
+
+/// This much may be queued for a session of its rooms before it falls behind.
+const ROOM_BYTES_MAX: usize = 1024 * 1024;
+
+impl State {
+    /// Gives a session a cursor in a room.
+    pub(crate) fn add_cursor(&mut self, slot: u32, cursor: Cursor) {
+        let room = cursor.room;
+        let session = &mut self.sessions[slot as usize];
+        session.set(flag::CURSOR);
+        let Some(chat) = &mut session.chat else { return };
+        chat.cursors.push(cursor);
+        if let Some(room) = &mut self.rooms.get_mut(room).chat {
+            room.cursors += 1;
+        }
+    }
+
+    /// Takes it away again: the session gets what everyone gets, or nothing any more.
+    pub(crate) fn end_cursor(&mut self, slot: u32, room: u32) -> Option<Cursor> {
+        let session = &mut self.sessions[slot as usize];
+        let cursors = &mut session.chat.as_mut()?.cursors;
+        let position = cursors.iter().position(|cursor| cursor.room == room)?;
+        let cursor = cursors.swap_remove(position);
+        if cursors.is_empty() {
+            *cursors = Vec::new();
+            session.clear(flag::CURSOR);
+        }
+        if let Some(room) = &mut self.rooms.get_mut(room).chat {
+            room.end_cursor();
+        }
+        Some(cursor)
+    }
+
+    /// Queues what a member with a cursor gets of a broadcast. False if it has none in that room.
+    pub(crate) fn queue_for_cursor(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) -> bool {
+        let chat = self.sessions[slot as usize].chat.as_mut();
+        let Some(cursor) = chat.and_then(|chat| chat.cursor(room)) else { return false };
+        if !matches!(cursor.stage, Stage::Live) {
+            return true;
+        }
+        let after = cursor.after;
+        for piece in broadcast.pieces(exclusions) {
+            self.queue_after(slot, room, broadcast, piece, after);
+        }
+        let begun = self.rooms.get(room).chat.as_ref().map_or(0, |chat| chat.begun);
+        if begun >= after {
+            self.end_cursor(slot, room);
+        }
+        true
+    }
+
+    /// Queues a piece of a broadcast, but for the messages up to a position.
+    fn queue_after(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        piece: Range<usize>,
+        after: Seq,
+    ) {
+        let bytes = &broadcast.bytes[piece.clone()];
+        let mut run = piece.start..piece.start;
+        for frame in frames(bytes) {
+            let end = piece.start + frame.end;
+            if seq_of(&bytes[frame]).is_none_or(|seq| seq > after) {
+                self.counters.deliveries += 1;
+                run.end = end;
+            } else {
+                self.queue_shared(slot, &broadcast.bytes, run.clone(), run.start, room);
+                run = end..end;
+            }
+        }
+        self.queue_shared(slot, &broadcast.bytes, run.clone(), run.start, room);
+    }
+
+    /// Has a session go on with what everyone gets, if what it has reaches there; else it is to be read for again.
+    pub(crate) fn go_live(&mut self, slot: u32, room: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let Some(cursor) = session.chat.as_mut().and_then(|chat| chat.cursor(room)) else { return };
+        let Some(chat) = &self.rooms.get(room).chat else { return };
+        if cursor.after < chat.kept_after() {
+            cursor.stage = Stage::Behind;
+            self.want_read(slot);
+            return;
+        }
+        let missing = chat.tail.messages_after(cursor.after);
+        cursor.after = cursor.after.max(chat.begun);
+        cursor.stage = Stage::Live;
+        let (known, is_level) = (cursor.rev, cursor.after == chat.begun);
+        if !missing.is_empty() {
+            self.counters.deliveries += frames(&missing).count() as u64;
+            self.queue(slot, |outbox| outbox.push_logged(&missing, room));
+        }
+        self.renew_presence(slot, room, known);
+        // A flush that goes on or is to come may hold messages that the session has.
+        let is_quiet = self.rooms.get(room).is_quiet();
+        if is_level && is_quiet {
+            self.end_cursor(slot, room);
+        }
+    }
+
+    /// Has a session fall behind if too much is queued for it.
+    pub(crate) fn check_backlog(&mut self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let (Some(_), Some(extra)) = (&session.chat, &session.extra) else { return };
+        let bound = ROOM_BYTES_MAX.min(self.bounds.outbox_bytes_max);
+        if extra.outbox.room_bytes() > bound && !session.has(flag::CLOSING | flag::DOOMED) {
+            self.fall_behind(slot);
+        }
+    }
+
+    /// Lets everything go that is queued of rooms and was not started; the log has it.
+    fn fall_behind(&mut self, slot: u32) {
+        self.counters.fell_behind += 1;
+        let extra = self.sessions[slot as usize].extra();
+        for room in extra.outbox.logged_rooms() {
+            let outbox = &mut self.sessions[slot as usize].extra().outbox;
+            let before = outbox.bytes();
+            let let_go = outbox.let_go_of(room);
+            self.counters.outbox_bytes -= before - outbox.bytes();
+            self.counters.dropped[Drop::SlowReader as usize] += let_go.others;
+            if let_go.messages + let_go.others > 0 {
+                self.resume_from(slot, room, let_go.first);
+            }
+        }
+    }
+
+    /// Has a session go on from the log, with this message or, if no message is missing, with the next one.
+    fn resume_from(&mut self, slot: u32, room: u32, first: Option<Seq>) {
+        let begun = self.rooms.get(room).chat.as_ref().map_or(0, |chat| chat.begun);
+        let after = first.map_or(begun, |seq| seq - 1);
+        let chat = self.sessions[slot as usize].chat.as_mut();
+        match chat.and_then(|chat| chat.cursor(room)) {
+            // It has been given nothing yet that could have been let go.
+            Some(Cursor { stage: Stage::Opening | Stage::Opened(_), .. }) => return,
+            Some(cursor) => {
+                cursor.after = first.map_or(cursor.after, |seq| seq - 1);
+                // A page that is on its way begins further on, and is not taken.
+                cursor.stage = Stage::Behind;
+            }
+            None => self.add_cursor(slot, Cursor { room, after, stage: Stage::Behind, rev: 0 }),
+        }
+        self.want_read(slot);
+    }
+}

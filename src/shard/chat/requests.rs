@@ -1,0 +1,210 @@
+//! What a chat session asks for, and what each request leads to.
+
+use crate::log::{Direction, Draft, Origin};
+use crate::protocol::chat::{
+    Address, ClientId, Code, Identity, Incoming, Rejection, Request, SEQ_MAX, parse, reply,
+};
+use crate::protocol::{Close, CloseReason, Message};
+use crate::rooms::conversation::{View, inbox};
+use crate::shard::chat::answers::text;
+use crate::shard::chat::session::{Reference, Want};
+use crate::shard::session::flag;
+use crate::shard::state::State;
+
+/// Requests of one session that wait for the log to be read; with more it is not read itself.
+pub(crate) const WANTS_MAX: usize = 32;
+
+impl State {
+    /// Acts on a message of a chat session.
+    pub(crate) fn chat_message(&mut self, slot: u32, message: Message<'_>) {
+        let Message::Text(text) = message else {
+            let (code, message) = (Code::BadJson, "chat messages are text".into());
+            self.reject(slot, &Rejection { code, message, reference: None, client_id: None });
+            return;
+        };
+        match parse(text) {
+            Ok(incoming) => {
+                let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
+                chat.flood.good();
+                self.act_on(slot, incoming);
+            }
+            Err(rejection) => self.reject(slot, &rejection),
+        }
+    }
+
+    fn act_on(&mut self, slot: u32, incoming: Incoming<'_>) {
+        let Incoming { request, reference } = incoming;
+        let reference: Reference = reference.map(Into::into);
+        let Some(chat) = &self.sessions[slot as usize].chat else { return };
+        let Some(identity) = chat.identity.clone() else {
+            match request {
+                Request::Hello { token: Some(_), .. } => {
+                    self.refuse(slot, Code::Unsupported, reference);
+                }
+                Request::Hello { guest, name, .. } => {
+                    self.take_hello(slot, guest.as_deref(), name.as_deref(), reference);
+                }
+                Request::Ping => self.answer_ping(slot, reference),
+                Request::Pong => {}
+                _ => self.refuse(slot, Code::HelloRequired, reference),
+            }
+            return;
+        };
+        match request {
+            Request::Hello { .. } => self.refuse(slot, Code::AlreadyWelcome, reference),
+            Request::Join { address, after, history } => {
+                if let Some(view) = self.view(slot, &identity, &address, &reference) {
+                    let after = after.map(|after| (after.epoch.into(), after.seq));
+                    self.chat_join(slot, &view, after, history, reference);
+                }
+            }
+            Request::Leave { address } => {
+                if let Some((room, _)) = self.member_of(slot, &identity, &address, &reference) {
+                    self.chat_leave(slot, room, reference);
+                }
+            }
+            Request::Send { address, client_id, body } => {
+                self.take_send(slot, &identity, &address, (client_id, body), reference);
+            }
+            Request::Signal { address, body } => {
+                self.take_signal(slot, &identity, &address, body, reference);
+            }
+            Request::History { address, direction, limit } => {
+                self.take_history(slot, &identity, &address, (direction, limit), reference);
+            }
+            Request::Members { room } => self.answer_members(slot, &room, reference),
+            Request::Rooms { after, limit } => {
+                self.want(slot, Want::Rooms { after: after.map(Into::into), limit, reference });
+            }
+            Request::Refresh => self.refuse(slot, Code::Unsupported, reference),
+            Request::Ping => self.answer_ping(slot, reference),
+            Request::Pong => {}
+        }
+    }
+
+    /// How the session sees the conversation that it names, if it may have it.
+    fn view(
+        &mut self,
+        slot: u32,
+        identity: &Identity,
+        address: &Address<'_>,
+        reference: &Reference,
+    ) -> Option<View> {
+        match address {
+            Address::Room(room) => Some(View::room(room)),
+            Address::With(_) if identity.is_guest => {
+                self.refuse(slot, Code::Forbidden, reference.clone());
+                None
+            }
+            Address::With(other) => Some(View::direct(&identity.user, other)),
+        }
+    }
+
+    /// The room that the session names, if it is a member.
+    fn member_of(
+        &mut self,
+        slot: u32,
+        identity: &Identity,
+        address: &Address<'_>,
+        reference: &Reference,
+    ) -> Option<(u32, View)> {
+        let view = self.view(slot, identity, address, reference)?;
+        let room = self.joined_room(slot, view.name());
+        if room.is_none() {
+            self.refuse(slot, Code::NotJoined, reference.clone());
+        }
+        room.map(|room| (room, view))
+    }
+
+    /// Hands a message to the log. Whoever writes to another user has not to join anything.
+    fn take_send(
+        &mut self,
+        slot: u32,
+        identity: &Identity,
+        address: &Address<'_>,
+        (client_id, body): (ClientId, &str),
+        reference: Reference,
+    ) {
+        let view = match address {
+            Address::Room(_) => self.member_of(slot, identity, address, &reference).map(|(_, view)| view),
+            Address::With(_) => self.view(slot, identity, address, &reference),
+        };
+        let Some(view) = view else { return };
+        let session = self.id(slot);
+        self.submit_draft(
+            slot,
+            Draft {
+                conversation: view.conversation(),
+                author: identity.clone(),
+                client_id,
+                body: body.into(),
+                origin: Origin { session, view, reference },
+            },
+        );
+    }
+
+    /// Passes on what is not stored. Where it would have to wait it is let go instead.
+    fn take_signal(
+        &mut self,
+        slot: u32,
+        identity: &Identity,
+        address: &Address<'_>,
+        body: &str,
+        reference: Reference,
+    ) {
+        match address {
+            Address::Room(_) => {
+                let Some((room, view)) = self.member_of(slot, identity, address, &reference) else { return };
+                let signal = reply::Signal { view: &view, from: identity, body };
+                self.signal(room, slot, &text(|out| signal.write(out)));
+            }
+            Address::With(other) => {
+                if self.view(slot, identity, address, &reference).is_none() {
+                    return;
+                }
+                let view = View::direct(other, &identity.user);
+                let signal = reply::Signal { view: &view, from: identity, body };
+                self.signal_to_user(slot, &inbox(other), &text(|out| signal.write(out)));
+            }
+        }
+    }
+
+    fn take_history(
+        &mut self,
+        slot: u32,
+        identity: &Identity,
+        address: &Address<'_>,
+        (direction, limit): (Option<Direction>, u32),
+        reference: Reference,
+    ) {
+        let view = match address {
+            Address::Room(_) => self.member_of(slot, identity, address, &reference).map(|(_, view)| view),
+            Address::With(_) => self.view(slot, identity, address, &reference),
+        };
+        if let Some(view) = view {
+            let direction = direction.unwrap_or(Direction::Before(SEQ_MAX + 1));
+            self.want(slot, Want::History { view, direction, limit, reference });
+        }
+    }
+
+    /// Has the log read for a session; one that asks faster than can be read is not listened to for the while.
+    pub(crate) fn want(&mut self, slot: u32, want: Want) {
+        let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
+        chat.wants.push_back(want);
+        if chat.wants.len() >= WANTS_MAX {
+            self.pause(slot, flag::PAUSED_BY_READS);
+        }
+        self.want_read(slot);
+    }
+
+    /// Answers a request that was none, and ends a session that floods with them.
+    fn reject(&mut self, slot: u32, rejection: &Rejection) {
+        self.counters.rejected += 1;
+        self.reply(slot, |out| reply::Error::from(rejection).write(out));
+        let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
+        if chat.flood.bad() {
+            let close = Close::new(4400_u16, "too many bad messages");
+            self.doom(slot, CloseReason::Handler(close));
+        }
+    }
+}
