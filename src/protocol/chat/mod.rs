@@ -5,6 +5,8 @@
 
 mod client_id;
 mod identity;
+mod message_text;
 
 pub(crate) use client_id::ClientId;
 pub use identity::Identity;
+pub(crate) use message_text::message_text;
