@@ -23,7 +23,11 @@ impl Guests {
     }
 
     /// The guest that shows this token, or a new one; with its token. `None` if the token is none of ours.
-    pub(crate) fn admit(&self, token: Option<&str>, name: Option<&str>) -> Option<(Identity, String)> {
+    pub(crate) fn admit(
+        &self,
+        token: Option<&str>,
+        name: Option<&str>,
+    ) -> Option<(Identity, String)> {
         let guest = match token {
             Some(token) => self.key.verify(token)?,
             None => new_guest()?,

@@ -122,8 +122,17 @@ pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) 
     let (requests, requests_end) = bounded(capacity.requests);
     let (doorbell, waiting) = (Doorbell::new(), ShardSet::default());
     let requests_refused = AtomicU64::new(0);
-    let port =
-        Arc::new(Port { control, batches, deliveries, found, requests, requests_refused, doorbell, waker, waiting });
+    let port = Arc::new(Port {
+        control,
+        batches,
+        deliveries,
+        found,
+        requests,
+        requests_refused,
+        doorbell,
+        waker,
+        waiting,
+    });
     let (control, batches, requests) = (control_end, batches_end, requests_end);
     let (deliveries, found) = (deliveries_end, found_end);
     (port.clone(), Mailbox { control, batches, deliveries, found, requests, port })

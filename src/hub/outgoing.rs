@@ -171,7 +171,10 @@ mod tests {
     fn notes_wait_for_a_full_mailbox_up_to_a_bound() {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), crate::shard::WAKER).expect("a waker");
-        let (port, mailbox) = mailbox(Capacity { adoptions: 1, batches: 1, requests: 1 }, waker);
+        let (port, mailbox) = mailbox(
+            Capacity { adoptions: 1, batches: 1, deliveries: 1, found: 1, requests: 1 },
+            waker,
+        );
         let mut outgoing = Outgoing::new(0, [port].into());
         let (now, mut sent) = (Instant::now(), 0..);
         let mut say = |outgoing: &mut Outgoing| {

@@ -3,6 +3,24 @@
 //! A shard hands what its sessions sent to the log as a [`Submission`]; one writer thread stores many of them at once,
 //! gives each message its position, and hands the stored ones and the answers to the shards through an [`Outlet`].
 //! Whoever is behind asks the readers a [`Query`]. Nothing here waits for a shard.
+//!
+//! Here are the words that the log and the shards share. The [`handle`] is what a shard holds; behind it are the
+//! [`writer`], which hands on what is [`outgoing`], and the [`readers`]. Both work on an [`engine`]: [`memory`] or
+//! [`sqlite`], which agree on what makes a [`page`].
+
+pub(crate) mod counters;
+pub(crate) mod data_dir;
+pub(crate) mod engine;
+pub(crate) mod handle;
+pub(crate) mod memory;
+mod outgoing;
+mod page;
+mod readers;
+pub(crate) mod sqlite;
+#[cfg(test)]
+#[cfg(not(uproar_loom))]
+mod tests;
+pub(crate) mod writer;
 
 use std::sync::Arc;
 
@@ -122,12 +140,17 @@ pub(crate) struct Notice {
 }
 
 /// Where the writer's work goes: the hub in a server, a recorder in tests.
-pub(crate) trait Outlet: Send {
+pub(crate) trait Outlet: Send + Sync {
     /// The shards, by number below 128, that have sessions which see the conversation so.
     fn shards(&self, view: &View) -> Vec<usize>;
     /// Hands a delivery to a shard without waiting for it. Comes back when its mailbox is full; then the writer hears
     /// when there is room.
     fn deliver(&self, shard: usize, delivery: Delivery) -> Result<(), Delivery>;
+    /// Hands the answer to a [`Read`] to the shard that asked, without waiting for it. There is a place for it: a shard
+    /// has no more reads on the way than its mailbox holds answers.
+    fn found(&self, shard: usize, found: Found);
+    /// Tells a shard that the log has room again, after it turned a submission or a read of that shard away.
+    fn has_room(&self, shard: usize);
 }
 
 /// What somebody who is behind wants to know.
@@ -147,6 +170,18 @@ pub(crate) enum Query {
     History { view: View, direction: Direction, limit: u32 },
     /// The direct conversations of a user, by the other's id in order.
     Conversations { user: Arc<str>, after: Option<Box<str>>, limit: u32 },
+}
+
+impl Query {
+    /// The conversation that it is about; for a user's conversations one of those.
+    pub(crate) fn conversation(&self) -> Conversation {
+        match self {
+            Self::Open { view, .. } | Self::After { view, .. } | Self::History { view, .. } => {
+                view.conversation()
+            }
+            Self::Conversations { user, .. } => Conversation::direct(user, user),
+        }
+    }
 }
 
 /// Which way a page of history goes, from a position that is not part of it.
@@ -192,6 +227,10 @@ pub(crate) struct Page {
     pub(crate) epoch: Epoch,
     /// The last position in the conversation at that moment; 0 if nothing was ever said.
     pub(crate) seq: Seq,
+    /// For `Open` and `After`: up to this position the asker now has everything, or is told by `gap` that it is gone.
+    /// Below `seq` there is more to read, after this position. An `Open` whose position the log does not know
+    /// (another epoch, or one that it never gave) is answered like one without.
+    pub(crate) reached: Seq,
     /// The messages as JSON text, end to end, for the view that was asked for.
     pub(crate) bytes: Vec<u8>,
     /// For each of them its position and where it ends.

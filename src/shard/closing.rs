@@ -109,13 +109,7 @@ impl State {
         handler.close(&mut context, reason);
     }
 
-    fn say_goodbye(
-        &mut self,
-        slot: u32,
-        reason: &CloseReason,
-        close: &Close,
-        bye: Option<String>,
-    ) {
+    fn say_goodbye(&mut self, slot: u32, reason: &CloseReason, close: &Close, bye: Option<String>) {
         let mut bytes = Vec::new();
         if let Some(bye) = bye {
             frame::encode(Message::Text(&bye), &mut bytes);

@@ -15,12 +15,12 @@ use crate::hub::Hub;
 use crate::hub::directory::RoomEntry;
 use crate::hub::outgoing::Outgoing;
 use crate::protocol::{CloseReason, SessionId};
+use crate::rooms::presence::Presence;
 use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
-use crate::shard::service::Service;
-use crate::rooms::presence::Presence;
 use crate::shard::presence::COUNT_SECS;
+use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
 

@@ -45,12 +45,18 @@ fn who_joins_is_told_what_was_said_and_who_is_there() {
     bob.send(&json!({"type": "join", "room": "lobby", "history": 3, "ref": 7}));
     let joined = bob.await_type("joined");
     assert_eq!(joined["ref"], 7);
-    let bodies: Vec<_> = joined["messages"].as_array().expect("a list").iter().map(|m| &m["body"]).collect();
+    let bodies: Vec<_> =
+        joined["messages"].as_array().expect("a list").iter().map(|m| &m["body"]).collect();
     assert_eq!(bodies, [2, 3, 4]);
     assert_eq!(joined["more"], true);
     assert_eq!(joined["seq"], joined["messages"][2]["seq"]);
     assert_eq!(joined["members"]["count"], 2);
-    let mut names: Vec<_> = joined["members"]["users"].as_array().expect("a list").iter().map(|u| u["name"].clone()).collect();
+    let mut names: Vec<_> = joined["members"]["users"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|u| u["name"].clone())
+        .collect();
     names.sort_by_key(ToString::to_string);
     assert_eq!(names, ["Ann", "Bob"]);
     let presence = ann.await_message(|m| m["type"] == "presence" && m["name"] == "Bob");
@@ -58,7 +64,8 @@ fn who_joins_is_told_what_was_said_and_who_is_there() {
     let before = joined["messages"][0]["seq"].clone();
     bob.send(&json!({"type": "history", "room": "lobby", "before": before, "limit": 10}));
     let history = bob.await_type("history");
-    let bodies: Vec<_> = history["messages"].as_array().expect("a list").iter().map(|m| &m["body"]).collect();
+    let bodies: Vec<_> =
+        history["messages"].as_array().expect("a list").iter().map(|m| &m["body"]).collect();
     assert_eq!((bodies, &history["more"]), (vec![&json!(0), &json!(1)], &json!(false)));
     bob.send(&json!({"type": "leave", "room": "lobby", "ref": "bye"}));
     assert_eq!(bob.await_type("left")["ref"], "bye");
@@ -84,7 +91,10 @@ fn a_message_is_stored_once_however_often_it_is_sent() {
     other["body"] = json!(2);
     ann.send(&other);
     let error = ann.await_type("error");
-    assert_eq!((&error["code"], &error["client_id"], &error["ref"]), (&json!("id_conflict"), &send["client_id"], &json!(1)));
+    assert_eq!(
+        (&error["code"], &error["client_id"], &error["ref"]),
+        (&json!("id_conflict"), &send["client_id"], &json!(1))
+    );
     let heard: Vec<_> = ann.drain().into_iter().filter(|m| m["type"] == "message").collect();
     assert_eq!(heard.len(), 1, "{heard:?}");
 }
@@ -129,9 +139,15 @@ fn what_is_wrong_is_said_and_hurts_nobody() {
     let cases = [
         (json!({"type": "dance", "ref": 1}), "unknown_type"),
         (json!({"type": "send", "room": "a", "body": 1, "ref": 2}), "bad_message"),
-        (json!({"type": "send", "room": "a", "client_id": "x", "body": 1, "ref": 3}), "bad_message"),
+        (
+            json!({"type": "send", "room": "a", "client_id": "x", "body": 1, "ref": 3}),
+            "bad_message",
+        ),
         (json!({"type": "send", "room": "b", "client_id": id, "body": 1, "ref": 4}), "not_joined"),
-        (json!({"type": "send", "room": "a", "with": "b", "client_id": id, "body": 1, "ref": 5}), "bad_message"),
+        (
+            json!({"type": "send", "room": "a", "with": "b", "client_id": id, "body": 1, "ref": 5}),
+            "bad_message",
+        ),
         (json!({"type": "send", "client_id": id, "body": 1, "ref": 6}), "bad_message"),
         (json!({"type": "send", "with": "bob", "client_id": id, "body": 1, "ref": 7}), "forbidden"),
         (json!({"type": "join", "room": "..", "ref": 8}), "bad_room"),
@@ -168,5 +184,8 @@ fn a_flood_of_bad_messages_ends_with_4400() {
     let (close, rest) = frames.split_last().expect("a Close");
     assert_eq!(close.close_code(), 4400);
     let bye: Value = serde_json::from_str(rest.last().expect("a bye").text()).expect("JSON");
-    assert_eq!((&bye["type"], &bye["code"], &bye["reconnect"]), (&json!("bye"), &json!(4400), &json!(false)));
+    assert_eq!(
+        (&bye["type"], &bye["code"], &bye["reconnect"]),
+        (&json!("bye"), &json!(4400), &json!(false))
+    );
 }

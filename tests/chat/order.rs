@@ -28,7 +28,9 @@ fn every_session_of_a_room_sees_the_same_sequence() {
     let heard: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = sessions
             .into_iter()
-            .map(|(client, number, rooms)| scope.spawn(move || talk(client, number, rooms, MESSAGES)))
+            .map(|(client, number, rooms)| {
+                scope.spawn(move || talk(client, number, rooms, MESSAGES))
+            })
             .collect();
         running.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
     });

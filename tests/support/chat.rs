@@ -116,7 +116,8 @@ impl ChatClient {
 pub fn client_id() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static LAST: AtomicU64 = AtomicU64::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     client_id_at(now.as_millis() as u64, LAST.fetch_add(1, Ordering::Relaxed))
 }
 

@@ -20,6 +20,8 @@ impl Identity {
     /// Whether id and name keep the rules for them.
     pub(crate) fn is_sound(&self) -> bool {
         let is_guest = self.user.starts_with(GUEST_PREFIX);
-        is_guest == self.is_guest && check_user_id(&self.user).is_ok() && check_name(&self.name).is_ok()
+        is_guest == self.is_guest
+            && check_user_id(&self.user).is_ok()
+            && check_name(&self.name).is_ok()
     }
 }

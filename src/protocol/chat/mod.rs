@@ -10,15 +10,16 @@ mod fields;
 mod flood;
 mod guest;
 mod identity;
-pub(crate) mod logged_frame;
 mod json;
+pub(crate) mod logged_frame;
+mod message_text;
 mod name;
 mod parse;
+mod presence_text;
 mod rejection;
 pub(crate) mod reply;
 mod request;
 mod user_id;
-mod presence_text;
 
 pub(crate) use client_id::ClientId;
 pub(crate) use code::Code;
@@ -33,4 +34,5 @@ pub(crate) use user_id::{UserIdError, check as check_user_id};
 
 /// The subprotocol's name in the handshake.
 pub(crate) const SUBPROTOCOL: &str = "uproar.chat.v1";
+pub(crate) use message_text::message_text;
 pub(crate) use presence_text::presence_text;

@@ -58,7 +58,9 @@ impl State {
         conversations: &[(Arc<str>, Seq)],
         reference: Reference,
     ) {
-        let (Some(shared), Some(chat)) = (&self.chat, &self.sessions[slot as usize].chat) else { return };
+        let (Some(shared), Some(chat)) = (&self.chat, &self.sessions[slot as usize].chat) else {
+            return;
+        };
         let Some(identity) = &chat.identity else { return };
         let welcome = reply::Welcome {
             session: self.id(slot),

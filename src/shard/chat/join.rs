@@ -1,8 +1,8 @@
 //! Joining and leaving: a room's first page, who is there, and the way from the one to what everyone gets.
 
 use crate::log::{Finding, Page, Seq};
-use crate::protocol::chat::logged_frame::frames;
 use crate::protocol::chat::Code;
+use crate::protocol::chat::logged_frame::frames;
 use crate::protocol::chat::reply::{self, Messages};
 use crate::protocol::{Message, SessionId, frame};
 use crate::rooms::conversation::View;
@@ -67,7 +67,9 @@ impl State {
 
     /// Has a session of one end of a direct conversation see what is said in it after a position.
     pub(crate) fn attach(&mut self, slot: u32, view: &View, after: Seq) {
-        if self.sessions.get(slot as usize).is_none() || self.joined_room(slot, view.name()).is_some() {
+        if self.sessions.get(slot as usize).is_none()
+            || self.joined_room(slot, view.name()).is_some()
+        {
             return;
         }
         self.join_beyond(slot, view.name());
@@ -91,7 +93,8 @@ impl State {
         if self.end_cursor(slot, room).is_some()
             && let Some(chat) = &mut self.sessions[slot as usize].chat
         {
-            chat.wants.retain(|want| !matches!(want, Want::Open { room: wanted, .. } if *wanted == room));
+            chat.wants
+                .retain(|want| !matches!(want, Want::Open { room: wanted, .. } if *wanted == room));
         }
     }
 
@@ -105,8 +108,8 @@ impl State {
     ) {
         match (want, finding) {
             (Want::Open { room, after, reference, .. }, Finding::Page(page)) => {
-                let is_resumed = after
-                    .is_some_and(|(epoch, seq)| *epoch == *page.epoch && seq <= page.reached);
+                let is_resumed =
+                    after.is_some_and(|(epoch, seq)| *epoch == *page.epoch && seq <= page.reached);
                 let opened = Opened { page, is_resumed, reference };
                 let chat = self.sessions[slot as usize].chat.as_mut();
                 if let Some(cursor) = chat.and_then(|chat| chat.cursor(room))
@@ -118,7 +121,8 @@ impl State {
             }
             (Want::Next { room }, Finding::Page(page)) => self.take_page(slot, room, after, &page),
             (Want::History { view, reference, .. }, Finding::Page(page)) => {
-                let history = reply::History { view: &view, page: &page, reference: reference.as_deref() };
+                let history =
+                    reply::History { view: &view, page: &page, reference: reference.as_deref() };
                 self.reply(slot, |out| history.write(out));
             }
             (Want::Rooms { reference, .. }, Finding::Conversations { list, more }) => {
@@ -143,7 +147,9 @@ impl State {
         let chat = self.sessions[slot as usize].chat.as_mut();
         let Some(cursor) = chat.and_then(|chat| chat.cursor(room)) else { return };
         let Stage::Opened(_) = cursor.stage else { return };
-        let Stage::Opened(opened) = std::mem::replace(&mut cursor.stage, Stage::Behind) else { return };
+        let Stage::Opened(opened) = std::mem::replace(&mut cursor.stage, Stage::Behind) else {
+            return;
+        };
         self.answer_join(slot, room, *opened);
     }
 
@@ -205,7 +211,8 @@ impl State {
     pub(crate) fn presence_is_known(&mut self, room: u32) {
         let Some(chat) = &mut self.rooms.get_mut(room).chat else { return };
         let joining: Vec<SessionId> = std::mem::take(&mut chat.joining);
-        for slot in joining.into_iter().filter_map(|session| self.slot(session)).collect::<Vec<_>>() {
+        for slot in joining.into_iter().filter_map(|session| self.slot(session)).collect::<Vec<_>>()
+        {
             self.try_answer_join(slot, room);
         }
     }
@@ -223,7 +230,9 @@ impl State {
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let view = chat.view.clone();
         self.leave(slot, room);
-        self.reply(slot, |out| reply::Left { view: &view, reference: reference.as_deref() }.write(out));
+        self.reply(slot, |out| {
+            reply::Left { view: &view, reference: reference.as_deref() }.write(out)
+        });
     }
 }
 

@@ -64,7 +64,13 @@ pub(crate) struct Chat {
 
 impl Chat {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, reads: Reads::default(), drafts: Vec::new(), in_flight: 0, paused: Vec::new() }
+        Self {
+            settings,
+            reads: Reads::default(),
+            drafts: Vec::new(),
+            in_flight: 0,
+            paused: Vec::new(),
+        }
     }
 }
 

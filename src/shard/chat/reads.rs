@@ -145,7 +145,8 @@ impl State {
 
     fn may_read(&self, now: Instant) -> bool {
         self.chat.as_ref().is_some_and(|shared| {
-            shared.reads.tickets.len() < READS_MAX && shared.reads.due.is_none_or(|due| due <= now + SLACK)
+            shared.reads.tickets.len() < READS_MAX
+                && shared.reads.due.is_none_or(|due| due <= now + SLACK)
         })
     }
 
@@ -222,7 +223,8 @@ impl State {
         let Some(shared) = &mut self.chat else { return };
         let ticket = shared.reads.ticket();
         if let Purpose::Session { session, .. } = &purpose
-            && let Some(chat) = self.sessions.get_mut(session.slot()).and_then(|found| found.chat.as_mut())
+            && let Some(chat) =
+                self.sessions.get_mut(session.slot()).and_then(|found| found.chat.as_mut())
         {
             chat.ticket = ticket;
         }
@@ -275,7 +277,8 @@ impl State {
                 let Some(slot) = self.slot(session) else { return };
                 if let Some(chat) = &mut self.sessions[slot as usize].chat {
                     chat.ticket = 0;
-                    chat.read_due = Some(chat.read_due.map_or(self.now, |due| due.max(self.now)) + takes);
+                    chat.read_due =
+                        Some(chat.read_due.map_or(self.now, |due| due.max(self.now)) + takes);
                 }
                 match found.result {
                     Ok(finding) => self.found_for_session(slot, want, after, finding),

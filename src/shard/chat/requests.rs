@@ -126,7 +126,9 @@ impl State {
         reference: Reference,
     ) {
         let view = match address {
-            Address::Room(_) => self.member_of(slot, identity, address, &reference).map(|(_, view)| view),
+            Address::Room(_) => {
+                self.member_of(slot, identity, address, &reference).map(|(_, view)| view)
+            }
             Address::With(_) => self.view(slot, identity, address, &reference),
         };
         let Some(view) = view else { return };
@@ -154,7 +156,9 @@ impl State {
     ) {
         match address {
             Address::Room(_) => {
-                let Some((room, view)) = self.member_of(slot, identity, address, &reference) else { return };
+                let Some((room, view)) = self.member_of(slot, identity, address, &reference) else {
+                    return;
+                };
                 let signal = reply::Signal { view: &view, from: identity, body };
                 self.signal(room, slot, &text(|out| signal.write(out)));
             }
@@ -178,7 +182,9 @@ impl State {
         reference: Reference,
     ) {
         let view = match address {
-            Address::Room(_) => self.member_of(slot, identity, address, &reference).map(|(_, view)| view),
+            Address::Room(_) => {
+                self.member_of(slot, identity, address, &reference).map(|(_, view)| view)
+            }
             Address::With(_) => self.view(slot, identity, address, &reference),
         };
         if let Some(view) = view {

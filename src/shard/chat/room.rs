@@ -129,7 +129,8 @@ mod tests {
     fn broadcast(seqs: std::ops::RangeInclusive<Seq>, bytes: usize) -> Rc<Vec<u8>> {
         let mut out = Vec::new();
         for seq in seqs {
-            let text = format!(r#"{{"type":"message","seq":{seq},"body":"{}"}}"#, "x".repeat(bytes));
+            let text =
+                format!(r#"{{"type":"message","seq":{seq},"body":"{}"}}"#, "x".repeat(bytes));
             frame::encode(Message::Text(&text), &mut out);
         }
         frame::encode(Message::Text(r#"{"type":"presence"}"#), &mut out);

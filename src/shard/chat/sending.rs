@@ -54,7 +54,8 @@ impl State {
     fn pause_senders(&mut self) {
         let Some(shared) = &self.chat else { return };
         let senders: Vec<_> = shared.drafts.iter().map(|draft| draft.origin.session).collect();
-        for slot in senders.into_iter().filter_map(|session| self.slot(session)).collect::<Vec<_>>() {
+        for slot in senders.into_iter().filter_map(|session| self.slot(session)).collect::<Vec<_>>()
+        {
             if !self.sessions[slot as usize].has(flag::PAUSED_BY_LOG) {
                 if let Some(shared) = &mut self.chat {
                     shared.paused.push(slot);
@@ -68,7 +69,13 @@ impl State {
     pub(crate) fn signal(&mut self, room: u32, slot: u32, text: &str) {
         let (found, own) = (self.rooms.get(room), self.shard);
         let is_behind = found.is_congested || found.entry.is_behind();
-        if is_behind || found.entry.shards.iter().any(|target| target != own && self.outgoing.is_blocked_at(target)) {
+        if is_behind
+            || found
+                .entry
+                .shards
+                .iter()
+                .any(|target| target != own && self.outgoing.is_blocked_at(target))
+        {
             self.counters.dropped[Drop::Signal as usize] += 1;
             return;
         }

@@ -23,6 +23,7 @@ use crate::hub::placement::Placement;
 use crate::protocol::frame::encode;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
+use crate::shard::service::Service;
 use crate::shard::state::{Bounds, Parts};
 use crate::shard::{Adopt, EVENTS_PER_TURN, Shard, WAKER, Wiring, listener};
 
@@ -62,7 +63,8 @@ impl Turns {
     pub(super) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let capacity = Capacity { adoptions: 1000, batches: 1000, requests: 1000 };
+        let capacity =
+            Capacity { adoptions: 1000, batches: 1000, deliveries: 1, found: 1, requests: 1000 };
         let port = || {
             let poll = Poll::new().expect("a poll");
             let waker = Waker::new(poll.registry(), WAKER).expect("a waker");
@@ -76,9 +78,10 @@ impl Turns {
             placement: Placement::new(2),
             abandoned: AtomicBool::new(false),
         });
-        let routes: Rc<[Arc<dyn Handler>]> = Rc::new([Arc::new(Passes), Arc::new(Echo)]);
+        let routes: Rc<[Service]> =
+            Rc::new([Service::Handler(Arc::new(Passes)), Service::Handler(Arc::new(Echo))]);
         let connections = Arc::new(Connections::new(10_000));
-        let parts = Parts { shard: 0, hub, routes, bounds: bounds(), connections };
+        let parts = Parts { shard: 0, hub, routes, chat: None, bounds: bounds(), connections };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = listener::bind(any).expect("a port");
         let address = listener.local_addr().expect("an address");

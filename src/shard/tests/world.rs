@@ -21,6 +21,7 @@ use crate::hub::placement::Placement;
 use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame};
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
+use crate::shard::service::Service;
 use crate::shard::session::{Membership, Session, flag};
 use crate::shard::state::{Bounds, Parts, State};
 

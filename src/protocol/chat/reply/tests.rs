@@ -30,6 +30,7 @@ fn page(messages: &[&str]) -> Page {
     let mut page = Page {
         epoch: "e1".into(),
         seq: 12,
+        reached: 12,
         bytes: Vec::new(),
         ends: Vec::new(),
         more: true,

@@ -1,0 +1,46 @@
+//! What the log counts: plain totals since the start, added to by its threads and by whoever submits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One total that only rises.
+#[derive(Debug, Default)]
+pub(crate) struct Total(AtomicU64);
+
+impl Total {
+    pub(crate) fn add(&self, more: usize) {
+        self.0.fetch_add(more as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The totals of one log.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Groups of drafts that an engine was asked to store.
+    pub(crate) batches: Total,
+    /// Messages that became part of the log.
+    pub(crate) stored: Total,
+    /// Drafts that were in the log already.
+    pub(crate) known: Total,
+    /// Drafts refused because their key was sent before with another body.
+    pub(crate) conflicts: Total,
+    /// Drafts refused because of the age of their client id.
+    pub(crate) expired: Total,
+    /// Drafts refused because the engine could not store them.
+    pub(crate) unavailable: Total,
+    /// Times that a message was written as text, once for each view that somebody looks through.
+    pub(crate) serialised: Total,
+    /// Messages that a full mailbox turned into notices, for each shard.
+    pub(crate) noticed: Total,
+    /// Submissions that came back because too much was on the way already.
+    pub(crate) submissions_refused: Total,
+    /// Queries answered.
+    pub(crate) reads: Total,
+    /// Queries that failed.
+    pub(crate) reads_failed: Total,
+    /// Queries that came back because too many were on the way already.
+    pub(crate) reads_refused: Total,
+}

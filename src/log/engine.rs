@@ -1,0 +1,126 @@
+//! What an engine does: the sequencer and the store behind the log, and the rules that all engines share.
+
+use std::time::Duration;
+
+use crate::log::{Draft, Finding, Millis, Query, Refused, Seq, Unreadable};
+use crate::protocol::chat::ClientId;
+use crate::rooms::conversation::Conversation;
+
+/// Gives messages their positions and keeps them. Owned by the writer's thread.
+pub(crate) trait Engine: Send {
+    /// Whether what it keeps survives the process.
+    fn is_durable(&self) -> bool;
+
+    /// Stores drafts in order, each of them once: all that can be stored are, or nothing is. One outcome for each.
+    ///
+    /// `now` may go backwards; the times of messages do not.
+    fn store(&mut self, drafts: &[Draft], now: Millis) -> Result<Vec<Outcome>, Unavailable>;
+
+    /// A reader of what is stored: it sees everything that [`store`](Self::store) has returned from.
+    fn reader(&self) -> Box<dyn Reader>;
+
+    /// Leaves what is kept in order, before the engine is dropped.
+    fn close(&mut self) {}
+}
+
+/// Answers queries on a thread of its own.
+pub(crate) trait Reader: Send {
+    /// What there is to find at one moment, never older than what the writer has handed on.
+    fn find(&mut self, query: &Query) -> Result<Finding, Unreadable>;
+}
+
+/// Nothing of a batch was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unavailable;
+
+/// What an engine made of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It has a position now.
+    Stored { seq: Seq, prev: Seq, time: Millis },
+    /// It had one already, and was handed on then.
+    Known { seq: Seq, time: Millis },
+    /// It gets none.
+    Refused(Refused),
+}
+
+/// Which engine keeps a conversation, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) keeping: Keeping,
+    /// Messages older than this go.
+    pub(crate) age_max: Option<Duration>,
+    /// The oldest of more messages than this go.
+    pub(crate) messages_max: Option<u64>,
+}
+
+/// The engines to choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// The configured durable engine.
+    Durable,
+    /// In the memory of the process.
+    Memory,
+}
+
+/// The rule for each conversation.
+pub(crate) type Rules = dyn Fn(&Conversation) -> Rule + Send + Sync;
+
+/// How long keys of idempotency are kept, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window(pub(crate) Millis);
+
+impl Window {
+    /// Until when a key is kept under which something was stored at `stored`.
+    pub(crate) fn end(self, stored: Millis, id: ClientId) -> Millis {
+        stored.max(id.made_ms()).saturating_add(self.0)
+    }
+
+    /// What becomes of a draft whose key was found with something stored at `stored` under it.
+    pub(crate) fn known(
+        self,
+        (seq, time): (Seq, Millis),
+        is_same: bool,
+        (id, now): (ClientId, Millis),
+    ) -> Outcome {
+        if now > self.end(time, id) {
+            Outcome::Refused(Refused::Expired)
+        } else if is_same {
+            Outcome::Known { seq, time }
+        } else {
+            Outcome::Refused(Refused::Conflict)
+        }
+    }
+
+    /// Whether a draft with an unknown key may be stored. A key that was stored and is kept no more may not: it was
+    /// made at least a window ago.
+    pub(crate) fn admits(self, id: ClientId, now: Millis) -> bool {
+        let made = id.made_ms();
+        now <= made.saturating_add(self.0) && made <= now.saturating_add(self.0)
+    }
+}
+
+/// Where the log of a conversation stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The position of the last message that was ever stored; 0 if none was, or if that is forgotten.
+    pub(crate) last: Seq,
+    /// Messages up to this position are gone.
+    pub(crate) removed_to: Seq,
+    /// If the conversation was forgotten whole, because nothing of it was left, then its positions were up to this.
+    pub(crate) forgotten_to: Seq,
+}
+
+impl Standing {
+    /// Whether somebody may have been told this position.
+    pub(crate) fn knows(&self, position: Seq) -> bool {
+        position <= self.last.max(self.forgotten_to)
+    }
+
+    /// What is gone of that which comes after a position: up to where.
+    pub(crate) fn gap(&self, after: Seq) -> Option<Seq> {
+        // Who has seen nothing yet has lost nothing of what was forgotten before there was anything.
+        let forgotten_to = if after == 0 { 0 } else { self.forgotten_to };
+        Some(self.removed_to.max(forgotten_to)).filter(|to| after < *to)
+    }
+}

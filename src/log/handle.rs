@@ -1,0 +1,206 @@
+//! What a shard holds of the log, and the start and the stop of what is behind it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, bounded};
+
+use crate::hub::shard_set::ShardSet;
+use crate::log::counters::Counters;
+use crate::log::engine::Rules;
+use crate::log::outgoing::Outgoing;
+use crate::log::readers::ReaderThread;
+use crate::log::writer::{Clock, Engines, Writer};
+use crate::log::{Outlet, Read, Submission};
+
+/// Submissions that wait for the writer. A shard has one a turn, so that this is many turns.
+const SUBMISSIONS_MAX: usize = 1024;
+
+/// What a log is started with.
+pub(crate) struct Parts {
+    pub(crate) engines: Engines,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) outlet: Arc<dyn Outlet>,
+    pub(crate) clock: Clock,
+    /// Drafts on the way: above this nothing is taken until some are answered. One submission may exceed it.
+    pub(crate) drafts_max: usize,
+    /// Queries that wait for a reader.
+    pub(crate) reads_max: usize,
+    /// Threads that read.
+    pub(crate) readers: usize,
+}
+
+/// A shard's end of the log. Nothing here waits.
+#[derive(Clone)]
+pub(crate) struct Log(Arc<Shared>);
+
+/// What the log's threads and its handles share.
+pub(super) struct Shared {
+    submissions: Sender<Submission>,
+    reads: Sender<Read>,
+    wakes: Sender<()>,
+    outlet: Arc<dyn Outlet>,
+    drafts_max: usize,
+    /// Drafts that were taken and whose answers no mailbox has yet.
+    drafts: AtomicUsize,
+    /// Shards that were turned away with drafts, and with queries.
+    submitting: ShardSet,
+    asking: ShardSet,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Log {
+    /// Hands drafts over. They come back when too many are on the way already; then their shard is told when there is
+    /// room. Each draft that was taken is answered, once.
+    pub(crate) fn try_submit(&self, submission: Submission) -> Result<(), Submission> {
+        let Some(draft) = submission.drafts.first() else { return Ok(()) };
+        let shard = draft.origin.session.shard();
+        let Err(submission) = self.0.submit(submission) else { return Ok(()) };
+        self.0.submitting.insert(shard);
+        // Again, because the writer may have made room before it could know that somebody waits.
+        self.0.submit(submission).inspect_err(|_| self.0.counters.submissions_refused.add(1))
+    }
+
+    /// Asks. The query comes back when too many wait already; then its shard is told when there is room.
+    pub(crate) fn try_read(&self, read: Read) -> Result<(), Read> {
+        let shard = read.shard;
+        let Err(read) = self.0.reads.try_send(read) else { return Ok(()) };
+        self.0.asking.insert(shard);
+        // Again, for the same reason.
+        self.0.reads.try_send(read.into_inner()).map_err(|read| {
+            self.0.counters.reads_refused.add(1);
+            read.into_inner()
+        })
+    }
+
+    /// Says that a mailbox that turned a delivery away has room again.
+    pub(crate) fn wake(&self) {
+        // Where a wake is on its way already it serves this mailbox, too.
+        let _ = self.0.wakes.try_send(());
+    }
+
+    /// What the log counts.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+}
+
+impl Shared {
+    fn submit(&self, submission: Submission) -> Result<(), Submission> {
+        let drafts = submission.drafts.len();
+        if self.drafts.fetch_add(drafts, Ordering::SeqCst) < self.drafts_max {
+            match self.submissions.try_send(submission) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    self.drafts.fetch_sub(drafts, Ordering::SeqCst);
+                    return Err(error.into_inner());
+                }
+            }
+        }
+        self.drafts.fetch_sub(drafts, Ordering::SeqCst);
+        Err(submission)
+    }
+
+    /// For the writer, when it has taken submissions and got rid of so many answers.
+    pub(super) fn answered(&self, drafts: usize) {
+        self.drafts.fetch_sub(drafts, Ordering::SeqCst);
+        self.submitting.take().for_each(|shard| self.outlet.has_room(shard));
+    }
+
+    /// For a reader, when it has taken a query.
+    pub(super) fn taken(&self) {
+        self.asking.take().for_each(|shard| self.outlet.has_room(shard));
+    }
+}
+
+/// The log's threads.
+pub(crate) struct Running {
+    log: Log,
+    stop_writer: Sender<Instant>,
+    stop_readers: Sender<()>,
+    writer: JoinHandle<()>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts the writer's thread and those of the readers.
+    pub(crate) fn start(parts: Parts) -> io::Result<Self> {
+        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, readers } = parts;
+        let (submissions, submissions_end) = bounded(SUBMISSIONS_MAX);
+        let (reads, reads_end) = bounded(reads_max);
+        let (wakes, wakes_end) = bounded(1);
+        let (stop_writer, stop_writer_end) = bounded(1);
+        let (stop_readers, stop_readers_end) = bounded(0);
+        let counters = Arc::new(Counters::default());
+        let shared = Arc::new(Shared {
+            submissions,
+            reads,
+            wakes,
+            outlet: outlet.clone(),
+            drafts_max,
+            drafts: AtomicUsize::new(0),
+            submitting: ShardSet::default(),
+            asking: ShardSet::default(),
+            counters: counters.clone(),
+        });
+        let reader = || ReaderThread {
+            reads: reads_end.clone(),
+            stop: stop_readers_end.clone(),
+            durable: engines.durable.reader(),
+            memory: engines.memory.reader(),
+            rules: rules.clone(),
+            outlet: outlet.clone(),
+            shared: shared.clone(),
+        };
+        let readers: Vec<_> = (0..readers).map(|_| reader()).collect();
+        let writer = Writer {
+            submissions: submissions_end,
+            wakes: wakes_end,
+            stop: stop_writer_end,
+            engines,
+            rules,
+            clock,
+            outgoing: Outgoing::new(outlet, counters),
+            shared: shared.clone(),
+        };
+        Self::spawn(Log(shared), writer, readers, (stop_writer, stop_readers))
+    }
+
+    fn spawn(
+        log: Log,
+        writer: Writer,
+        readers: Vec<ReaderThread>,
+        (stop_writer, stop_readers): (Sender<Instant>, Sender<()>),
+    ) -> io::Result<Self> {
+        let name = |name: &str| thread::Builder::new().name(format!("uproar-log-{name}"));
+        let readers = readers.into_iter().enumerate();
+        let readers = readers
+            .map(|(number, reader)| name(&format!("reader-{number}")).spawn(|| reader.run()))
+            .collect::<io::Result<_>>()?;
+        let writer = name("writer").spawn(|| writer.run())?;
+        Ok(Self { log, stop_writer, stop_readers, writer, readers })
+    }
+
+    /// What a shard is to hold.
+    pub(crate) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Stores and answers what was submitted, answers what was asked, and ends the threads. Mailboxes that are full may
+    /// take until `deadline` to fetch what is for them. False if a thread panicked.
+    pub(crate) fn stop(self, deadline: Instant) -> bool {
+        let Self { log: _, stop_writer, stop_readers, writer, readers } = self;
+        // Readers first: the writer tidies up when nobody looks any more.
+        drop(stop_readers);
+        let mut is_well = true;
+        for reader in readers {
+            is_well &= reader.join().is_ok();
+        }
+        // A writer that is gone has stopped.
+        let _ = stop_writer.send(deadline);
+        is_well & writer.join().is_ok()
+    }
+}

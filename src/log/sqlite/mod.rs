@@ -1,0 +1,123 @@
+//! The engine that lasts: a SQLite database in the data directory, written by one connection and read by others.
+//!
+//! Write-ahead logging lets readers go on while a group of messages is committed. A connection that failed is thrown
+//! away, and the next batch or query opens another: what was wrong with the disk may be over by then.
+
+mod batch;
+mod open;
+mod read;
+mod schema;
+mod statements;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub(crate) use self::open::OpenError;
+use crate::log::data_dir::DataDir;
+use crate::log::engine::{Engine, Outcome, Reader, Unavailable, Window};
+use crate::log::{Draft, Epoch, Millis, Seq};
+
+/// The database's name in the data directory.
+pub(crate) const FILE: &str = "uproar.db";
+
+/// What there is to choose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) synchronous: Synchronous,
+    /// How long keys of idempotency are kept.
+    pub(crate) window: Window,
+    /// From one position to the next: 1, or more for tests of what relies on positions that follow one another.
+    pub(crate) seq_step: u64,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Synchronous {
+    /// The disk: an acknowledged message survives the loss of power.
+    Full,
+    /// The kernel: an acknowledged message survives the end of the process.
+    Normal,
+}
+
+/// The writing end of a database.
+pub(crate) struct Sqlite {
+    /// Locked for as long as there is a writer.
+    directory: Arc<DataDir>,
+    options: Options,
+    epoch: Epoch,
+    connection: Option<Connection>,
+    /// No position up to this is given any more, also those of batches that failed.
+    given: Seq,
+    /// The last batch failed; said once, not with every batch.
+    is_failing: bool,
+}
+
+impl Sqlite {
+    /// Opens the database of a data directory, and makes it if there is none.
+    pub(crate) fn open(directory: Arc<DataDir>, options: Options) -> Result<Self, OpenError> {
+        let path = directory.path().join(FILE);
+        let (connection, epoch) = open::create(&path, options.synchronous)?;
+        let connection = Some(connection);
+        Ok(Self { directory, options, epoch, connection, given: 0, is_failing: false })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join(FILE)
+    }
+
+    fn try_store(&mut self, drafts: &[Draft], now: Millis) -> rusqlite::Result<Vec<Outcome>> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open::again(&self.path(), self.options.synchronous, &self.epoch)?,
+        };
+        let outcomes = batch::store(&connection, drafts, now, self.options, &mut self.given)?;
+        self.connection = Some(connection);
+        Ok(outcomes)
+    }
+}
+
+impl Engine for Sqlite {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn store(&mut self, drafts: &[Draft], now: Millis) -> Result<Vec<Outcome>, Unavailable> {
+        let result = self.try_store(drafts, now);
+        let (path, was_failing) = (self.path(), self.is_failing);
+        self.is_failing = result.is_err();
+        match &result {
+            Ok(_) if was_failing => tracing::info!(?path, "the log can be written again"),
+            Err(error) if !was_failing => {
+                tracing::error!(?path, %error, "the log cannot be written: messages are refused");
+            }
+            _ => {}
+        }
+        result.map_err(|_| Unavailable)
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(read::SqliteReader::new(self.path(), self.epoch.clone()))
+    }
+
+    fn close(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        // The database alone then holds everything. Where that fails the write-ahead log still does.
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        if let Err(error) = connection.query_row(checkpoint, [], |_| Ok(())) {
+            tracing::warn!(path = ?self.path(), %error, "the log could not be tidied up");
+        }
+    }
+}
+
+/// A number as SQLite keeps it. Positions are below 2^53 and times far below; whatever is not means "all of them".
+fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A column that holds such a number.
+fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}

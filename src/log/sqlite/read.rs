@@ -1,0 +1,153 @@
+//! Answering queries from the database: each from one snapshot, over a connection that cannot write.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use super::{integer, number, open, statements};
+use crate::log::engine::{Reader, Standing};
+use crate::log::page::{self, PAGE_MESSAGES_MAX, Shelf, Take};
+use crate::log::{Epoch, Finding, Message, Query, Seq, Unreadable};
+use crate::protocol::chat::ClientId;
+
+/// One reading connection, opened when it is needed.
+pub(super) struct SqliteReader {
+    path: PathBuf,
+    epoch: Epoch,
+    connection: Option<Connection>,
+    /// The last query failed; said once, not with every query.
+    is_failing: bool,
+}
+
+impl SqliteReader {
+    pub(super) fn new(path: PathBuf, epoch: Epoch) -> Self {
+        Self { path, epoch, connection: None, is_failing: false }
+    }
+
+    fn try_find(&mut self, query: &Query) -> rusqlite::Result<Finding> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open::read_only(&self.path, &self.epoch)?,
+        };
+        let found = find(&connection, &self.epoch, query)?;
+        self.connection = Some(connection);
+        Ok(found)
+    }
+}
+
+impl Reader for SqliteReader {
+    fn find(&mut self, query: &Query) -> Result<Finding, Unreadable> {
+        let result = self.try_find(query);
+        if let Err(error) = &result
+            && !self.is_failing
+        {
+            tracing::error!(path = ?self.path, %error, "the log cannot be read");
+        }
+        self.is_failing = result.is_err();
+        result.map_err(|_| Unreadable)
+    }
+}
+
+fn find(connection: &Connection, epoch: &Epoch, query: &Query) -> rusqlite::Result<Finding> {
+    let behavior = TransactionBehavior::Deferred;
+    let snapshot = Transaction::new_unchecked(connection, behavior)?;
+    if let Query::Conversations { user, after, limit } = query {
+        return conversations(&snapshot, user, after.as_deref(), *limit);
+    }
+    let stored = Stored::new(&snapshot, query)?;
+    let page = page::page(query, epoch, &stored)?;
+    page.map(Finding::Page).ok_or(rusqlite::Error::InvalidQuery)
+}
+
+fn conversations(
+    connection: &Connection,
+    user: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> rusqlite::Result<Finding> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(PAGE_MESSAGES_MAX);
+    // No id is empty, so all come after this.
+    let after = after.unwrap_or_default();
+    let mut statement = connection.prepare_cached(statements::DIRECTS)?;
+    let mut rows = statement.query(params![user, after, integer(limit as u64 + 1)])?;
+    let mut list: Vec<(Arc<str>, Seq)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        list.push((row.get_ref(0)?.as_str()?.into(), number(row, 1)?));
+    }
+    let more = list.len() > limit;
+    list.truncate(limit);
+    Ok(Finding::Conversations { list, more })
+}
+
+/// One conversation in a snapshot.
+struct Stored<'a> {
+    connection: &'a Connection,
+    /// Its row, if it has one.
+    id: Option<i64>,
+    standing: Standing,
+}
+
+impl<'a> Stored<'a> {
+    fn new(connection: &'a Connection, query: &Query) -> rusqlite::Result<Self> {
+        let found = connection
+            .prepare_cached(statements::CONVERSATION)?
+            .query_row([query.conversation().key().as_bytes()], |row| {
+                let (last, removed_to) = (number(row, 1)?, number(row, 2)?);
+                let forgotten_to = number(row, 3)?;
+                Ok((row.get(0)?, Standing { last, removed_to, forgotten_to }))
+            })
+            .optional()?;
+        if let Some((id, standing)) = found {
+            return Ok(Self { connection, id: Some(id), standing });
+        }
+        let mut log = connection.prepare_cached(statements::LOG)?;
+        let forgotten_to = log.query_row([], |row| number(row, 2))?;
+        let standing = Standing { forgotten_to, ..Standing::default() };
+        Ok(Self { connection, id: None, standing })
+    }
+
+    fn each(&self, sql: &str, position: Seq, limit: usize, take: Take<'_>) -> rusqlite::Result<()> {
+        let Some(id) = self.id else { return Ok(()) };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![id, integer(position), integer(limit as u64)])?;
+        while let Some(row) = rows.next()? {
+            if !take(&message(row)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shelf for Stored<'_> {
+    type Error = rusqlite::Error;
+
+    fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    fn after(&self, after: Seq, limit: usize, take: Take<'_>) -> rusqlite::Result<()> {
+        self.each(statements::AFTER, after, limit, take)
+    }
+
+    fn before(&self, before: Seq, limit: usize, take: Take<'_>) -> rusqlite::Result<()> {
+        self.each(statements::BEFORE, before, limit, take)
+    }
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let client_id = row.get_ref(3)?.as_blob()?.try_into().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(3, Type::Blob, Box::new(error))
+    })?;
+    Ok(Message {
+        seq: number(row, 0)?,
+        prev: number(row, 1)?,
+        time: number(row, 2)?,
+        client_id: ClientId::from_bytes(client_id),
+        user: row.get_ref(4)?.as_str()?.into(),
+        name: row.get_ref(5)?.as_str()?.into(),
+        body: row.get_ref(6)?.as_str()?.into(),
+    })
+}

@@ -1,0 +1,93 @@
+//! Every statement that the log is written and read with. None of them looks through a table: a test asks SQLite how it
+//! would carry each of them out.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$doc])* pub(super) const $name: &str = $sql;)+
+
+        #[cfg(test)]
+        const ALL: &[&str] = &[$($name),+];
+    };
+}
+
+statements! {
+    /// The one row of the whole log.
+    LOG = "SELECT last_seq, last_time, floor FROM log WHERE id = 1";
+
+    EPOCH = "SELECT epoch FROM log WHERE id = 1";
+
+    SET_LOG = "UPDATE log SET last_seq = ?1, last_time = ?2 WHERE id = 1";
+
+    CONVERSATION = "SELECT id, last_seq, removed_to, forgotten_to, messages, oldest
+        FROM conversations WHERE key = ?1";
+
+    ADD_CONVERSATION = "INSERT INTO conversations
+        (key, last_seq, removed_to, forgotten_to, messages, oldest) VALUES (?1, 0, 0, ?2, 0, 0)";
+
+    /// After messages were added.
+    SET_CONVERSATION = "UPDATE conversations SET last_seq = ?2, messages = ?3, oldest = ?4
+        WHERE id = ?1";
+
+    ADD_DIRECT = "INSERT INTO directs (user, other, conversation) VALUES (?1, ?2, ?3)";
+
+    /// What was stored under a key, and whether that is what is sent now.
+    BY_KEY = "SELECT seq, time, body = ?4 FROM messages
+        WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
+
+    /// The same of a message that is gone.
+    BY_KEPT_KEY = "SELECT seq, time, body_sha256 FROM kept_keys
+        WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
+
+    ADD_MESSAGE = "INSERT INTO messages
+        (seq, conversation, prev, time, client_id, user, name, body)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+    AFTER = "SELECT seq, prev, time, client_id, user, name, body FROM messages
+        WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+
+    BEFORE = "SELECT seq, prev, time, client_id, user, name, body FROM messages
+        WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+
+    DIRECTS = "SELECT other, last_seq FROM directs
+        JOIN conversations ON conversations.id = directs.conversation
+        WHERE user = ?1 AND other > ?2 ORDER BY other LIMIT ?3";
+
+    LAST_MESSAGE = "SELECT max(seq) FROM messages";
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::log::sqlite::schema;
+
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(sql);
+        // What a parameter is does not matter to the plan, but each must be there.
+        let parameters = vec![1_i64; statement.parameter_count()];
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(parameters), |row| row.get("detail"))
+            .expect(sql);
+        rows.collect::<Result<_, _>>().expect("a plan")
+    }
+
+    fn is_full(step: &str) -> bool {
+        step.starts_with("SCAN") || step.contains("TEMP B-TREE") || step.contains("AUTOMATIC")
+    }
+
+    #[test]
+    fn every_statement_uses_an_index() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        schema::prepare(&mut connection).expect("a schema");
+        for sql in ALL {
+            let plan = plan(&connection, sql);
+            assert!(!plan.iter().any(|step| is_full(step)), "{sql}: {plan:?}");
+        }
+        let searches: usize = ALL.iter().map(|sql| plan(&connection, sql).len()).sum();
+        assert!(searches >= 12, "plans were seen: {searches}");
+        // The same question finds a statement that is none of ours.
+        let without = "SELECT seq FROM messages WHERE time = ?1 ORDER BY name";
+        assert!(plan(&connection, without).iter().any(|step| is_full(step)));
+    }
+}
