@@ -23,7 +23,7 @@ pub(crate) enum Control {
     Stop,
 }
 
-/// From other shards: the frames of one turn, whole frames as they go over the wire.
+/// From other shards: the frames of one turn, whole frames as they go over the wire, and its notes.
 /// Never lost: a sender keeps its batch while this queue is full and stops reading its publishers.
 pub(crate) struct Batch {
     /// Frames of all parts, end to end.

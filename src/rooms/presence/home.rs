@@ -206,6 +206,14 @@ impl Home {
         self.peers = peers;
     }
 
+    /// Whether there is nothing to tell, and nothing kept of those who are gone.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_told = |user: &User| self.mode == Mode::Count || user.is_told();
+        let mut users = self.users.values();
+        self.changed.is_empty() && users.all(|user| user.shards != 0 && is_told(user))
+    }
+
     /// As of the last event.
     fn replica(&self) -> Replica {
         if self.mode == Mode::Count {

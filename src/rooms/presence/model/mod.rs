@@ -188,8 +188,10 @@ impl Net {
         let kept = self.shards.iter().enumerate();
         let kept = kept.flat_map(|(at, shard)| shard.members.keys().map(move |room| (at, *room)));
         assert_eq!(kept.collect::<BTreeSet<_>>(), members);
-        let homes = self.shards.iter().flat_map(|shard| shard.homes.keys().copied());
-        assert_eq!(homes.collect::<BTreeSet<_>>(), rooms.keys().copied().collect());
+        let homes = || self.shards.iter().flat_map(|shard| &shard.homes);
+        let kept = homes().map(|(room, _)| *room);
+        assert_eq!(kept.collect::<BTreeSet<_>>(), rooms.keys().copied().collect());
+        assert!(homes().all(|(_, home)| home.is_at_rest()));
     }
 }
 
