@@ -110,7 +110,6 @@ fn members_hear_in_one_write_what_happened_in_a_turn() {
         let mut pair = Pair::new(home, 3);
         pair.settle();
         assert_eq!(users(pair.turns.shard.state.presence_of(pair.room)), ["0", "1", "2"]);
-        assert_eq!(pair.turns.shard.state.take_presence_changes(), [pair.room]);
         assert!(pair.peers.iter_mut().all(|peer| peer.texts().is_empty()), "it is their snapshot");
         pair.enter_elsewhere("ann");
         pair.enter_elsewhere("bob");
@@ -137,10 +136,10 @@ fn a_user_is_known_once_the_home_has_answered() {
     pair.turns.rest();
     let state = &mut pair.turns.shard.state;
     assert!(state.presence_of(pair.room).is_none() && !state.is_presence_known(pair.room, "0"));
-    assert_eq!((state.take_presence_changes(), state.has_to_tell()), (vec![], false));
+    assert!(!state.has_to_tell());
     pair.turn_elsewhere();
     assert!(!pair.turns.shard.state.is_presence_known(pair.room, "0"));
-    pair.turns.rest();
+    pair.turns.shard.take_mail();
     let state = &mut pair.turns.shard.state;
     assert!(state.is_presence_known(pair.room, "0"));
     assert_eq!(state.take_presence_changes(), [pair.room]);
