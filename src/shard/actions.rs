@@ -281,6 +281,10 @@ impl State {
     }
 
     pub(crate) fn leave(&mut self, slot: u32, room: u32) {
+        let session = &self.sessions[slot as usize];
+        if session.memberships().all(|member| member.room != room) {
+            return;
+        }
         self.leave_chat_room(slot, room);
         let session = &mut self.sessions[slot as usize];
         let Some(membership) = session.take_membership(room) else { return };

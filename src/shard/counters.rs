@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::protocol::CloseReason;
+use crate::protocol::chat::Code;
 
 /// Histogram buckets per doubling of the value.
 const STEPS_PER_OCTAVE: usize = 4;
@@ -103,8 +104,8 @@ pub(crate) struct Counters {
     pub(crate) batches_out: u64,
     pub(crate) mailbox_full: u64,
     pub(crate) pauses: u64,
-    /// Requests of chat sessions that were answered with an error.
-    pub(crate) rejected: u64,
+    /// Errors that chat sessions were answered with, by code.
+    pub(crate) errors: [u64; Code::ALL.len()],
     /// Times a session became so slow that its rooms' messages are read from the log for it.
     pub(crate) fell_behind: u64,
     pub(crate) fanout: Durations,

@@ -219,6 +219,9 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        assert!(size_of::<Session>() <= 64, "{} bytes", size_of::<Session>());
+        // In debug builds mio keeps more than the descriptor, for checks of its own.
+        let socket = size_of::<TcpStream>() - size_of::<std::os::fd::RawFd>();
+        let bytes = size_of::<Session>() - socket;
+        assert!(bytes <= 64, "{bytes} bytes");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::log::Seq;
 use crate::protocol::chat::Code;
 use crate::protocol::chat::reply::{self, Bye};
-use crate::protocol::{CloseReason, Message};
+use crate::protocol::{Close, CloseReason, Message};
 use crate::shard::chat::session::{Reference, Want};
 use crate::shard::chat::stored::RETRY_AFTER_MS;
 use crate::shard::session::flag;
@@ -27,11 +27,21 @@ impl State {
     }
 
     /// Answers a request with an error.
-    #[allow(clippy::needless_pass_by_value, reason = "the request is over with that")]
-    pub(crate) fn refuse(&mut self, slot: u32, code: Code, reference: Reference) {
-        self.counters.rejected += 1;
-        let error = reply::Error { reference: reference.as_deref(), ..reply::Error::from(code) };
+    pub(crate) fn refuse(&mut self, slot: u32, code: Code, reference: &Reference) {
+        self.send_error(
+            slot,
+            &reply::Error { reference: reference.as_deref(), ..reply::Error::from(code) },
+        );
+    }
+
+    /// Sends an error, and ends a session that causes nothing else.
+    pub(crate) fn send_error(&mut self, slot: u32, error: &reply::Error<'_>) {
+        self.counters.errors[error.code.index()] += 1;
         self.reply(slot, |out| error.write(out));
+        let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
+        if error.code.is_fault() && chat.flood.bad() {
+            self.doom(slot, CloseReason::Handler(Close::new(4400_u16, "too many bad messages")));
+        }
     }
 
     /// Says that the log could not be read for something.
@@ -43,22 +53,21 @@ impl State {
                 reference
             }
             Want::Welcome { reference } => {
-                self.answer_hello(slot, None, &[], reference);
+                self.answer_hello(slot, None, &[], &reference);
                 return;
             }
             Want::History { reference, .. } | Want::Rooms { reference, .. } => reference,
             Want::Next { .. } => return,
         };
-        self.counters.rejected += 1;
         let error = reply::Error {
             reference: reference.as_deref(),
             retry_after_ms: Some(RETRY_AFTER_MS),
             ..reply::Error::from(Code::Unavailable)
         };
-        self.reply(slot, |out| error.write(out));
+        self.send_error(slot, &error);
     }
 
-    pub(crate) fn answer_ping(&mut self, slot: u32, reference: Reference) {
+    pub(crate) fn answer_ping(&mut self, slot: u32, reference: &Reference) {
         let reference = reference.as_deref();
         self.reply(slot, |out| reply::Pong { reference }.write(out));
     }
@@ -69,7 +78,7 @@ impl State {
         slot: u32,
         conversations: &[(Arc<str>, Seq)],
         more: bool,
-        reference: Reference,
+        reference: &Reference,
     ) {
         let members = self.sessions[slot as usize].memberships();
         let rooms: Vec<_> = members

@@ -41,13 +41,13 @@ impl State {
         }
         let admitted = self.chat.as_ref().and_then(|shared| shared.guests.admit(guest, name));
         let Some((identity, token)) = admitted else {
-            self.refuse(slot, Code::BadToken, reference);
+            self.refuse(slot, Code::BadToken, &reference);
             return;
         };
         if let Some(chat) = &mut self.sessions[slot as usize].chat {
             chat.identity = Some(identity);
         }
-        self.answer_hello(slot, Some(&token), &[], reference);
+        self.answer_hello(slot, Some(&token), &[], &reference);
     }
 
     /// Answers `hello`.
@@ -56,7 +56,7 @@ impl State {
         slot: u32,
         guest: Option<&str>,
         conversations: &[(Arc<str>, Seq)],
-        reference: Reference,
+        reference: &Reference,
     ) {
         let (Some(shared), Some(chat)) = (&self.chat, &self.sessions[slot as usize].chat) else {
             return;

@@ -27,7 +27,7 @@ impl State {
         reference: Reference,
     ) {
         let Some(room) = self.enter(slot, view) else {
-            self.refuse(slot, Code::TooManyRooms, reference);
+            self.refuse(slot, Code::TooManyRooms, &reference);
             return;
         };
         self.reset(slot, room);
@@ -126,10 +126,10 @@ impl State {
                 self.reply(slot, |out| history.write(out));
             }
             (Want::Rooms { reference, .. }, Finding::Conversations { list, more }) => {
-                self.answer_rooms(slot, &list, more, reference);
+                self.answer_rooms(slot, &list, more, &reference);
             }
             (Want::Welcome { reference }, Finding::Conversations { list, .. }) => {
-                self.answer_hello(slot, None, &list, reference);
+                self.answer_hello(slot, None, &list, &reference);
             }
             _ => {}
         }

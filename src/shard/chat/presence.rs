@@ -54,7 +54,7 @@ impl State {
     }
 
     /// The answer to `members`.
-    pub(crate) fn answer_members(&mut self, slot: u32, name: &str, reference: Reference) {
+    pub(crate) fn answer_members(&mut self, slot: u32, name: &str, reference: &Reference) {
         let Some(room) = self.joined_room(slot, name) else {
             self.refuse(slot, Code::NotJoined, reference);
             return;

@@ -1,10 +1,10 @@
 //! What a chat session asks for, and what each request leads to.
 
 use crate::log::{Direction, Draft, Origin};
+use crate::protocol::Message;
 use crate::protocol::chat::{
     Address, ClientId, Code, Identity, Incoming, Rejection, Request, SEQ_MAX, parse, reply,
 };
-use crate::protocol::{Close, CloseReason, Message};
 use crate::rooms::conversation::{View, inbox};
 use crate::shard::chat::answers::text;
 use crate::shard::chat::session::{Reference, Want};
@@ -39,19 +39,19 @@ impl State {
         let Some(identity) = chat.identity.clone() else {
             match request {
                 Request::Hello { token: Some(_), .. } => {
-                    self.refuse(slot, Code::Unsupported, reference);
+                    self.refuse(slot, Code::Unsupported, &reference);
                 }
                 Request::Hello { guest, name, .. } => {
                     self.take_hello(slot, guest.as_deref(), name.as_deref(), reference);
                 }
-                Request::Ping => self.answer_ping(slot, reference),
+                Request::Ping => self.answer_ping(slot, &reference),
                 Request::Pong => {}
-                _ => self.refuse(slot, Code::HelloRequired, reference),
+                _ => self.refuse(slot, Code::HelloRequired, &reference),
             }
             return;
         };
         match request {
-            Request::Hello { .. } => self.refuse(slot, Code::AlreadyWelcome, reference),
+            Request::Hello { .. } => self.refuse(slot, Code::AlreadyWelcome, &reference),
             Request::Join { address, after, history } => {
                 if let Some(view) = self.view(slot, &identity, &address, &reference) {
                     let after = after.map(|after| (after.epoch.into(), after.seq));
@@ -72,12 +72,12 @@ impl State {
             Request::History { address, direction, limit } => {
                 self.take_history(slot, &identity, &address, (direction, limit), reference);
             }
-            Request::Members { room } => self.answer_members(slot, &room, reference),
+            Request::Members { room } => self.answer_members(slot, &room, &reference),
             Request::Rooms { after, limit } => {
                 self.want(slot, Want::Rooms { after: after.map(Into::into), limit, reference });
             }
-            Request::Refresh => self.refuse(slot, Code::Unsupported, reference),
-            Request::Ping => self.answer_ping(slot, reference),
+            Request::Refresh => self.refuse(slot, Code::Unsupported, &reference),
+            Request::Ping => self.answer_ping(slot, &reference),
             Request::Pong => {}
         }
     }
@@ -93,7 +93,7 @@ impl State {
         match address {
             Address::Room(room) => Some(View::room(room)),
             Address::With(_) if identity.is_guest => {
-                self.refuse(slot, Code::Forbidden, reference.clone());
+                self.refuse(slot, Code::Forbidden, reference);
                 None
             }
             Address::With(other) => Some(View::direct(&identity.user, other)),
@@ -111,7 +111,7 @@ impl State {
         let view = self.view(slot, identity, address, reference)?;
         let room = self.joined_room(slot, view.name());
         if room.is_none() {
-            self.refuse(slot, Code::NotJoined, reference.clone());
+            self.refuse(slot, Code::NotJoined, reference);
         }
         room.map(|room| (room, view))
     }
@@ -203,14 +203,8 @@ impl State {
         self.want_read(slot);
     }
 
-    /// Answers a request that was none, and ends a session that floods with them.
+    /// Answers a request that was none.
     fn reject(&mut self, slot: u32, rejection: &Rejection) {
-        self.counters.rejected += 1;
-        self.reply(slot, |out| reply::Error::from(rejection).write(out));
-        let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
-        if chat.flood.bad() {
-            let close = Close::new(4400_u16, "too many bad messages");
-            self.doom(slot, CloseReason::Handler(close));
-        }
+        self.send_error(slot, &reply::Error::from(rejection));
     }
 }

@@ -47,10 +47,9 @@ impl State {
                     address: Some(origin.view.field()),
                     reference,
                     retry_after_ms,
-                    ..reply::Error::from(code(refused))
+                    ..reply::Error::from(Code::from(refused))
                 };
-                self.counters.rejected += 1;
-                self.reply(slot, |out| error.write(out));
+                self.send_error(slot, &error);
             }
         }
     }
@@ -151,11 +150,3 @@ impl State {
 
 /// What a client is told to wait before it sends again what could not be stored.
 pub(crate) const RETRY_AFTER_MS: u64 = 1000;
-
-const fn code(refused: Refused) -> Code {
-    match refused {
-        Refused::Conflict => Code::IdConflict,
-        Refused::Expired => Code::IdExpired,
-        Refused::Unavailable => Code::Unavailable,
-    }
-}
