@@ -29,7 +29,7 @@ fn a_restart_changes_nothing() {
     let mut bench = Bench::sqlite(3);
     let (a, view) = (room("a"), View::room("a"));
     let first = draft(&a, id(NOW, 1), "1");
-    assert_eq!(seq(bench.store(&[first.clone()], NOW).remove(0)), 3);
+    assert_eq!(seq(bench.store(std::slice::from_ref(&first), NOW).remove(0)), 3);
     let before = bench.page(&open(&view, 10));
     let mut bench = restart(bench);
     let page = bench.page(&open(&view, 10));

@@ -40,7 +40,7 @@ fn time_never_goes_backwards() {
 fn what_is_sent_again_gets_the_first_answer() {
     with_each(|bench| {
         let first = draft(&room("a"), id(NOW, 1), r#"{"x": 1}"#);
-        let seq = seq(bench.store(&[first.clone()], NOW).remove(0));
+        let seq = seq(bench.store(std::slice::from_ref(&first), NOW).remove(0));
         let known = Outcome::Known { seq, time: NOW };
         assert_eq!(bench.store(&[first.clone(), first.clone()], NOW + 5), [known, known]);
         let other = draft(&room("a"), id(NOW, 1), r#"{"x":1}"#);
@@ -101,7 +101,7 @@ fn a_key_is_kept_a_window_long_from_when_it_was_stored_or_made() {
         for (made, until) in [(NOW - WINDOW, NOW + WINDOW), (NOW + WINDOW, NOW + 2 * WINDOW)] {
             let late = draft(&room("a"), id(made, 1), "1");
             let conflicting = draft(&room("a"), id(made, 1), "2");
-            let seq = seq(bench.store(&[late.clone()], NOW).remove(0));
+            let seq = seq(bench.store(std::slice::from_ref(&late), NOW).remove(0));
             let known = Outcome::Known { seq, time: NOW };
             let both = [late, conflicting];
             assert_eq!(bench.store(&both, until), [known, CONFLICT]);
