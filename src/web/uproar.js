@@ -627,7 +627,6 @@ export class Room extends EventTarget {
   }
 
   #message(frame) {
-    if (frame.seq <= this.#seq) return;
     if (this.#hole) {
       // It is read with the others, so that nothing has to be kept here.
       this.#hole.need = Math.max(this.#hole.need, frame.seq);

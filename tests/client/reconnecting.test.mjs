@@ -200,17 +200,32 @@ test('the heartbeat is the one that the server named', async (t) => {
   assert.deepEqual([chat.state, sockets.length], ['open', 2], 'a server without heartbeats is silent');
 });
 
+/** Counts who listens to it. */
+class Counted extends EventTarget {
+  listeners = 0;
+
+  addEventListener(...listener) {
+    this.listeners += 1;
+    super.addEventListener(...listener);
+  }
+
+  removeEventListener(...listener) {
+    this.listeners -= 1;
+    super.removeEventListener(...listener);
+  }
+}
+
 /** The same with what a browser has to give hints: events of the window and of the document. */
 function withBrowser(t) {
-  const events = new EventTarget();
-  const document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+  const events = new Counted();
+  const document = Object.assign(new Counted(), { visibilityState: 'visible' });
   const names = ['addEventListener', 'removeEventListener', 'dispatchEvent'];
   for (const name of names) globalThis[name] = events[name].bind(events);
   globalThis.document = document;
   t.after(() => {
     for (const name of [...names, 'document']) delete globalThis[name];
   });
-  return setUp(t, { random: () => 0.9 });
+  return { ...setUp(t, { random: () => 0.9 }), listeners: () => events.listeners + document.listeners };
 }
 
 test('online and a page that is seen again end a pause', async (t) => {
@@ -236,7 +251,7 @@ test('online and a page that is seen again end a pause', async (t) => {
 
 for (const hint of ['online', 'offline', 'visibilitychange']) {
   test(`${hint} casts doubt on an open connection: it is asked, and left when it is silent`, async (t) => {
-    const { chat, connect, sockets, tick } = withBrowser(t);
+    const { chat, connect, listeners, sockets, tick } = withBrowser(t);
     const give = () => (hint === 'visibilitychange' ? document : globalThis).dispatchEvent(new Event(hint));
     await connect();
     give();
@@ -250,9 +265,11 @@ for (const hint of ['online', 'offline', 'visibilitychange']) {
     await tick(1);
     assert.equal(sockets.length, 2);
     chat.connect().catch(() => {});
+    assert.equal(listeners(), 3);
     chat.close();
+    assert.equal(listeners(), 0, 'a closed chat takes no hints');
     give();
     await tick(1);
-    assert.equal(sockets.length, 2, 'a closed chat takes no hints');
+    assert.equal(sockets.length, 2);
   });
 }

@@ -89,6 +89,18 @@ test('no message is shown twice', async (t) => {
   assert.deepEqual(seqs(messages), [2, 3]);
 });
 
+test('what comes before the room is entered again is of no position that is known', async (t) => {
+  const client = setUp(t);
+  await client.connect();
+  const { messages } = await client.enter();
+  client.socket.lose();
+  client.chat.retry();
+  client.socket.welcome();
+  client.socket.say(said(2, 1));
+  client.socket.joined({ room: 'lobby', epoch: 'e2', messages: [said(1, 0), said(2, 1)] });
+  assert.deepEqual(seqs(messages), [1, 2]);
+});
+
 test('an empty room begins at the end of its log', async (t) => {
   const client = setUp(t);
   await client.connect();
@@ -386,6 +398,7 @@ test('signals go now or not at all', async (t) => {
   assert.equal(room.signal(1), false);
   await client.tick(500);
   client.socket.welcome();
+  assert.equal(room.signal(1), false, 'nor to a room that is not entered again');
   client.socket.joined({ room: 'lobby' });
   assert.deepEqual(client.socket.sent, []);
 });

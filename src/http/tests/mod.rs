@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod deadlines;
+mod pages;
 mod upgrades;
 
 use std::{
