@@ -13,19 +13,13 @@ impl ClientId {
     /// the RFC's variant.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.as_bytes();
-        if text.len() != 36 {
+        if text.len() != 36 || [8, 13, 18, 23].into_iter().any(|at| text[at] != b'-') {
             return None;
         }
-        let mut id = 0_u128;
-        for (at, &byte) in text.iter().enumerate() {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                if byte != b'-' {
-                    return None;
-                }
-            } else {
-                id = (id << 4) | u128::from(char::from(byte).to_digit(16)?);
-            }
-        }
+        let groups = [&text[..8], &text[9..13], &text[14..18], &text[19..23], &text[24..]];
+        let id = groups.into_iter().try_fold(0, |id, group| {
+            Some((id << (4 * group.len())) | u128::from(hexadecimal(group)?))
+        })?;
         let (version, variant) = ((id >> 76) & 0xf, (id >> 62) & 0b11);
         (version == 7 && variant == 0b10).then_some(Self(id))
     }
@@ -44,6 +38,13 @@ impl ClientId {
     pub(crate) const fn made_ms(self) -> u64 {
         (self.0 >> 80) as u64
     }
+}
+
+/// The number of at most 16 hexadecimal digits.
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, &digit| {
+        Some((number << 4) | u64::from(char::from(digit).to_digit(16)?))
+    })
 }
 
 impl fmt::Display for ClientId {
