@@ -116,6 +116,9 @@ pub(crate) struct Counters {
     pub(crate) mailbox_batches: usize,
     pub(crate) outbox_bytes: usize,
     pub(crate) paused: usize,
+    /// Messages handed to the log and not answered, and reads of it.
+    pub(crate) log_drafts: usize,
+    pub(crate) log_reads: usize,
 }
 
 #[cfg(test)]

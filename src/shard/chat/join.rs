@@ -226,7 +226,7 @@ impl State {
     }
 
     /// Ends a membership.
-    pub(crate) fn chat_leave(&mut self, slot: u32, room: u32, reference: Reference) {
+    pub(crate) fn chat_leave(&mut self, slot: u32, room: u32, reference: &Reference) {
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let view = chat.view.clone();
         self.leave(slot, room);

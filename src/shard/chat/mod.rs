@@ -74,6 +74,13 @@ impl Chat {
     }
 }
 
+impl Chat {
+    /// Drafts that were handed to the log and not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+}
+
 impl std::ops::Deref for Chat {
     type Target = Settings;
 

@@ -71,6 +71,11 @@ impl Reads {
         Some(self.due.map_or(next, |due| next.max(due - SLACK)))
     }
 
+    /// Reads that go on.
+    pub(crate) fn pending(&self) -> usize {
+        self.tickets.len()
+    }
+
     fn take_due(&mut self, now: Instant) -> Vec<Whom> {
         let rest = self.later.split_off(&(now, Whom::Session(SessionId::new(0, 0, 0))));
         std::mem::replace(&mut self.later, rest).into_iter().map(|(_, whom)| whom).collect()

@@ -173,10 +173,9 @@ fn members_and_presence() {
         &format!(r#"{{"type":"members","room":"x","rev":8,"count":2,"users":{list},"ref":"m"}}"#),
         |out| members.write(out),
     );
-    let bob = Identity { name: "Bob".into(), ..bob() };
     for (change, event) in [
-        (Change::Join(&bob), r#""join","user":"bob","name":"Bob""#),
-        (Change::Leave(&bob), r#""leave","user":"bob","name":"Bob""#),
+        (Change::Join { user: "bob", name: "Bob" }, r#""join","user":"bob","name":"Bob""#),
+        (Change::Leave { user: "bob", name: "Bob" }, r#""leave","user":"bob","name":"Bob""#),
         (Change::Count, r#""count""#),
     ] {
         let presence = Presence { room: "x", rev: 4, change, count: 3 };
