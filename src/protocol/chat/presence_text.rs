@@ -34,6 +34,7 @@ pub(crate) fn presence_text(room: &str, event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::documented::schema;
     use super::*;
 
     #[test]
@@ -56,6 +57,7 @@ mod tests {
         for (what, expected) in table {
             let event = Event { rev: 4, what, count: 3 };
             assert_eq!(presence_text("a/\"b\"", &event), expected);
+            schema::check_server(&serde_json::from_str(expected).expect("JSON"));
         }
     }
 }

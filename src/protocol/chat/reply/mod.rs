@@ -1,13 +1,13 @@
 //! What the server says: a struct for each message, that writes itself as JSON text at the end of a buffer.
 //!
-//! Only the `message` is not here: the log writes it once, for everybody.
+//! The `message` is not here: the log writes it once, for everybody. Nor is `presence`, which is made of an event.
 
 mod conversation;
 mod people;
 mod session;
 
 pub(crate) use conversation::{Acknowledged, Gap, History, Joined, Left, Messages, Signal};
-pub(crate) use people::{Change, Members, Presence, Roster, write_users};
+pub(crate) use people::{Members, Roster, write_users};
 pub(crate) use session::{Bye, Error, Limits, PING, Pong, Rooms, Welcome};
 
 #[cfg(test)]

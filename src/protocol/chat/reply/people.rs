@@ -1,6 +1,5 @@
-//! Who is in a room, and who comes and goes.
+//! Who is in a room.
 
-use super::super::Identity;
 use super::super::json::{Object, objects};
 
 /// Who is in a room at one moment.
@@ -43,37 +42,5 @@ impl Members<'_> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let object = Object::message(out, "members").field("room", self.room);
         self.roster.fields(object).reference(self.reference).end();
-    }
-}
-
-/// A change of who is in a room.
-pub(crate) struct Presence<'a> {
-    pub(crate) room: &'a str,
-    /// The changes of a room are counted, from one to the next.
-    pub(crate) rev: u64,
-    pub(crate) change: Change<'a>,
-    /// How many users there are now.
-    pub(crate) count: u64,
-}
-
-/// What changed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Change<'a> {
-    Join(&'a Identity),
-    Leave(&'a Identity),
-    /// The number alone.
-    Count,
-}
-
-impl Presence<'_> {
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let object =
-            Object::message(out, "presence").field("room", self.room).field("rev", self.rev);
-        let object = match self.change {
-            Change::Join(who) => object.field("event", "join").user(&who.user, &who.name),
-            Change::Leave(who) => object.field("event", "leave").user(&who.user, &who.name),
-            Change::Count => object.field("event", "count"),
-        };
-        object.field("count", self.count).end();
     }
 }
