@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::ClientId;
 use crate::log::{Direction, Seq};
-use crate::rooms::conversation::View;
 
 /// The largest position, the largest integer that a double holds with all below it.
 pub(crate) const SEQ_MAX: Seq = (1 << 53) - 1;
@@ -76,24 +75,6 @@ pub(crate) enum Address<'a> {
     Room(Cow<'a, str>),
     /// The direct one with this user.
     With(Cow<'a, str>),
-}
-
-impl Address<'_> {
-    /// The conversation as this user sees it.
-    pub(crate) fn view(&self, user: &str) -> View {
-        match self {
-            Self::Room(room) => View::room(room),
-            Self::With(other) => View::direct(user, other),
-        }
-    }
-
-    /// How a message names it: the field `room` or `with`, and that field's value.
-    pub(crate) fn field(&self) -> (&'static str, &str) {
-        match self {
-            Self::Room(room) => ("room", room),
-            Self::With(other) => ("with", other),
-        }
-    }
 }
 
 /// Where a client stopped: a position, and the log that it is one of.
