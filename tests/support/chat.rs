@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::schema;
 
 /// One session, welcomed.
 pub struct ChatClient {
@@ -72,6 +73,7 @@ impl ChatClient {
             }
             assert_eq!(frame.head, 0x81, "{frame:?}");
             let message: Value = serde_json::from_slice(&frame.payload).expect("JSON");
+            schema::check_server(&message);
             if message["type"] != "ping" {
                 return message;
             }

@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod markdown;
 pub mod memory;
 pub mod promql;
+pub mod schema;
 pub mod scrape;
 pub mod server;
 pub mod storm;

@@ -20,11 +20,15 @@ pub(crate) mod reply;
 mod request;
 mod user_id;
 
+#[cfg(test)]
+mod documented;
+
 pub(crate) use client_id::ClientId;
 pub(crate) use code::Code;
 pub(crate) use flood::Flood;
 pub(crate) use guest::{GUEST_ID_BYTES, GUEST_KEY_BYTES, GUEST_PREFIX, Guest, GuestKey};
 pub use identity::Identity;
+pub(crate) use message_text::message_text;
 pub(crate) use name::check as check_name;
 pub(crate) use parse::parse;
 pub(crate) use rejection::Rejection;
@@ -33,4 +37,3 @@ pub(crate) use user_id::check as check_user_id;
 
 /// The subprotocol's name in the handshake.
 pub(crate) const SUBPROTOCOL: &str = "uproar.chat.v1";
-pub(crate) use message_text::message_text;

@@ -27,8 +27,7 @@ pub(crate) enum Request<'a> {
         name: Option<Cow<'a, str>>,
         token: Option<Cow<'a, str>>,
     },
-    /// To be in a conversation from a position on, or with so many of its latest messages; `history` is at most
-    /// [`HISTORY_MESSAGES_MAX`](super::HISTORY_MESSAGES_MAX).
+    /// To be in a conversation from a position on, or with so many of its latest messages; `history` is at most 100.
     Join {
         address: Address<'a>,
         after: Option<Position<'a>>,

@@ -32,7 +32,9 @@ impl State {
         };
         self.reset(slot, room);
         let Some(chat) = &self.rooms.get(room).chat else { return };
-        let history = history.unwrap_or(chat.history);
+        let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
+        let max = u32::try_from(max).unwrap_or(u32::MAX);
+        let history = history.unwrap_or(chat.history).min(max);
         self.add_cursor(slot, Cursor { room, after: 0, stage: Stage::Opening, rev: 0 });
         self.want(slot, Want::Open { room, after, history, reference });
     }

@@ -188,6 +188,8 @@ impl State {
             Address::With(_) => self.view(slot, identity, address, &reference),
         };
         if let Some(view) = view {
+            let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
+            let limit = limit.min(u32::try_from(max).unwrap_or(u32::MAX));
             let direction = direction.unwrap_or(Direction::Before(SEQ_MAX + 1));
             self.want(slot, Want::History { view, direction, limit, reference });
         }

@@ -1,4 +1,4 @@
-//! Who is in a room, and who comes and goes.
+//! Who is in a room.
 
 use super::super::json::{Object, objects};
 
