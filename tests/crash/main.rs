@@ -16,8 +16,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use member::Member;
 use support::PATIENCE;
 use support::audit::{self, Evidence, Message, Stretch};
@@ -138,7 +136,7 @@ impl Party {
         }
         let mut reader = ChatClient::connect(address, "auditor");
         let log: BTreeMap<_, _> =
-            self.rooms.iter().map(|room| (room.clone(), by_pages(&mut reader, room))).collect();
+            self.rooms.iter().map(|room| (room.clone(), reader.whole_log(room))).collect();
         let last = |room: &str| log[room].last().map_or(0, |message| message.seq);
         // Who is not given everything is left to the audit.
         let started = Instant::now();
@@ -159,28 +157,12 @@ impl Party {
     }
 }
 
-/// All of a room's log, by pages of its history.
-fn by_pages(reader: &mut ChatClient, room: &str) -> Vec<Message> {
-    reader.join(room);
-    let mut messages: Vec<Message> = Vec::new();
-    loop {
-        let after = messages.last().map_or(0, |message| message.seq);
-        reader.send(&json!({"type": "history", "room": room, "after": after, "limit": 100}));
-        let page = reader.await_type("history");
-        messages.extend(page["messages"].as_array().expect("a list").iter().map(Message::of));
-        if page["more"] == false {
-            return messages;
-        }
-    }
-}
-
 /// All of a room's log, as it is given to somebody who comes back after having heard nothing.
 fn from_the_beginning(address: SocketAddr, room: &str, last: u64) -> Stretch {
     let mut reader = ChatClient::connect(address, "latecomer");
     let epoch = reader.join(room)["epoch"].clone();
     reader.resume(room, &epoch, 0);
-    let (who, room) = (format!("latecomer in {room}"), room.to_owned());
-    let mut stretch = Stretch { who, room, after: 0, seen: vec![], is_to_the_end: true };
+    let mut stretch = Stretch::new(format!("latecomer in {room}"), room.to_owned(), 0);
     while stretch.reached() < last {
         stretch.seen.push(Message::of(&reader.await_type("message")));
     }

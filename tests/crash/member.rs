@@ -38,9 +38,7 @@ struct Place {
 impl Member {
     pub(crate) fn new(name: String, rooms: &[String], publishes: bool) -> Self {
         let place = |room: &String| {
-            let who = format!("{name} in {room}");
-            let stretch =
-                Stretch { who, room: room.clone(), after: 0, seen: vec![], is_to_the_end: true };
+            let stretch = Stretch::new(format!("{name} in {room}"), room.clone(), 0);
             Place { epoch: None, stretch, is_joined: false }
         };
         let places = rooms.iter().map(place).collect();

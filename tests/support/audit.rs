@@ -55,6 +55,11 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// One that begins behind a position, and goes on until it is said to have ended.
+    pub fn new(who: String, room: String, after: u64) -> Self {
+        Self { who, room, after, seen: Vec::new(), is_to_the_end: true }
+    }
+
     /// The position that has been reached.
     pub fn reached(&self) -> u64 {
         self.seen.last().map_or(self.after, |message| message.seq)
@@ -139,13 +144,16 @@ fn answers(evidence: &Evidence, faults: &mut Vec<Fault>) {
 fn sequence(who: &str, after: u64, messages: &[Message], faults: &mut Vec<Fault>) {
     let (mut before, mut keys) = (after, HashSet::new());
     for message in messages {
-        let (who, copy) = (who.to_owned(), message.clone());
+        let at_fault = || (who.to_owned(), message.clone());
         if !keys.insert((&message.user, &message.client_id)) {
-            faults.push(Fault::Repeated { who, message: copy });
+            let (who, message) = at_fault();
+            faults.push(Fault::Repeated { who, message });
         } else if message.seq <= before {
-            faults.push(Fault::NotRising { who, before, message: copy });
+            let (who, message) = at_fault();
+            faults.push(Fault::NotRising { who, before, message });
         } else if message.prev != before {
-            faults.push(Fault::BrokenChain { who, before, message: copy });
+            let (who, message) = at_fault();
+            faults.push(Fault::BrokenChain { who, before, message });
         }
         before = message.seq;
     }

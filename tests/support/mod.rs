@@ -17,6 +17,7 @@ pub mod scrape;
 pub mod server;
 pub mod session;
 pub mod storm;
+pub mod strace;
 
 use std::time::{Duration, Instant};
 
