@@ -29,8 +29,7 @@ const ROOMS: usize = 4;
 const PUBLISHERS: usize = 10;
 const READERS: usize = 4;
 
-/// How long the members go on at most after the moment for the end has been chosen, so that it does not always come when
-/// somebody has just been answered.
+/// A moment that is not chosen by what was heard is up to that much later.
 const DELAY_MAX_MICROS: usize = 3000;
 
 fn variable(name: &str, default: u64) -> u64 {
@@ -94,17 +93,13 @@ impl Party {
     fn go_on_until_the_end(&mut self, server: Server, cycle: u64) {
         let dice = &mut self.dice;
         let enough = if dice.one_in(4) { dice.below(100) } else { dice.below(20_000) };
-        let delay = dice.below(DELAY_MAX_MICROS);
         self.connect(server.address);
         let (mut heard, started) = (0, Instant::now());
         while heard < enough {
             heard += self.turn(true);
             assert!(started.elapsed() < PATIENCE, "{heard} of {enough} messages came");
         }
-        let end = Instant::now() + Duration::from_micros(delay as u64);
-        while Instant::now() < end {
-            heard += self.turn(true);
-        }
+        let moment = if self.dice.one_in(2) { self.any_moment() } else { self.first_word() };
         server.kill();
         // What it sent before it ended is as good as any.
         let started = Instant::now();
@@ -112,7 +107,41 @@ impl Party {
             heard += self.turn(false);
             assert!(started.elapsed() < PATIENCE, "the connections end with the process");
         }
-        println!("cycle {cycle}: killed after {heard} messages and {delay} microseconds");
+        println!("cycle {cycle}: killed after {heard} messages, {moment}");
+    }
+
+    /// Goes on for a moment that has nothing to do with what the server does.
+    fn any_moment(&mut self) -> String {
+        let micros = self.dice.below(DELAY_MAX_MICROS);
+        let end = Instant::now() + Duration::from_micros(micros as u64);
+        while Instant::now() < end {
+            self.turn(true);
+        }
+        format!("at a moment {micros} microseconds later")
+    }
+
+    /// Has everybody hear everything, lets some speak, and waits for the first word of it that anybody is sent: what
+    /// is sent before it is stored has not been stored then.
+    fn first_word(&mut self) -> String {
+        self.be_answered();
+        while session::wait(self.members.iter().map(Member::session), Duration::from_millis(5)) {
+            self.turn(false);
+        }
+        let speakers = 1 + self.dice.below(PUBLISHERS);
+        for member in &mut self.members[..speakers] {
+            member.speak(&mut self.dice);
+        }
+        session::wait(self.members.iter().map(Member::session), PATIENCE);
+        format!("at the first word of what {speakers} said")
+    }
+
+    /// Waits until nobody waits for an answer any more, and says nothing new.
+    fn be_answered(&mut self) {
+        let started = Instant::now();
+        while !self.members.iter().all(Member::is_answered) {
+            self.turn(false);
+            assert!(started.elapsed() < PATIENCE, "everything is acknowledged in the end");
+        }
     }
 
     fn connect(&mut self, address: SocketAddr) {
@@ -129,11 +158,7 @@ impl Party {
     /// Comes back for the last time, says nothing new, and hears out what there is.
     fn bring_to_rest(mut self, address: SocketAddr) -> Evidence {
         self.connect(address);
-        let started = Instant::now();
-        while !self.members.iter().all(Member::is_answered) {
-            self.turn(false);
-            assert!(started.elapsed() < PATIENCE, "everything is acknowledged in the end");
-        }
+        self.be_answered();
         let mut reader = ChatClient::connect(address, "auditor");
         let log: BTreeMap<_, _> =
             self.rooms.iter().map(|room| (room.clone(), reader.whole_log(room))).collect();

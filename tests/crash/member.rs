@@ -70,12 +70,17 @@ impl Member {
         for message in messages {
             self.take(&message);
         }
-        if self.publishes && self.is_ready() && !self.session().is_lost() {
-            while goes_on && self.unanswered < WINDOW {
-                self.say(dice);
-            }
+        if goes_on {
+            self.speak(dice);
         }
         count
+    }
+
+    /// Says as much as it may have on the way, if it is one that speaks.
+    pub(crate) fn speak(&mut self, dice: &mut Dice) {
+        while self.publishes && self.is_ready() && self.unanswered < WINDOW {
+            self.say(dice);
+        }
     }
 
     fn take(&mut self, message: &Value) {

@@ -80,8 +80,8 @@ impl Session {
     }
 }
 
-/// Waits until there is something to do for one of them, for a while.
-pub fn wait<'a>(sessions: impl IntoIterator<Item = &'a Session>, at_most: Duration) {
+/// Waits until there is something to do for one of them, for a while. False if there is nothing.
+pub fn wait<'a>(sessions: impl IntoIterator<Item = &'a Session>, at_most: Duration) -> bool {
     let wanted = |session: &Session| {
         let writable = if session.unsent.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
         PollFlags::IN | writable
@@ -91,5 +91,5 @@ pub fn wait<'a>(sessions: impl IntoIterator<Item = &'a Session>, at_most: Durati
         open.map(|session| PollFd::new(&session.stream, wanted(session))).collect();
     let timeout = Timespec::try_from(at_most).expect("not long");
     // Being interrupted is as good as waiting in vain.
-    let _ = poll(&mut descriptors, Some(&timeout));
+    poll(&mut descriptors, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
