@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::audit::Message;
 use super::client::Client;
 use super::schema;
 
@@ -96,6 +97,21 @@ impl ChatClient {
                 return message;
             }
             self.held.push_back(message);
+        }
+    }
+
+    /// All of a room's log, by pages of its history.
+    pub fn whole_log(&mut self, room: &str) -> Vec<Message> {
+        self.join(room);
+        let mut messages: Vec<Message> = Vec::new();
+        loop {
+            let after = messages.last().map_or(0, |message| message.seq);
+            self.send(&json!({"type": "history", "room": room, "after": after, "limit": 100}));
+            let page = self.await_type("history");
+            messages.extend(page["messages"].as_array().expect("a list").iter().map(Message::of));
+            if page["more"] == false {
+                return messages;
+            }
         }
     }
 
