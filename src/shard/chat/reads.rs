@@ -178,6 +178,7 @@ impl State {
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let after = chat.live.unwrap_or_default();
         let query = Query::After { view: chat.view.clone(), after };
+        self.counters.room_reads += 1;
         self.make_read(query, Purpose::Room(id));
     }
 
