@@ -79,6 +79,8 @@ metrics! {
         "Frames queued and let go, by why.";
     FELL_BEHIND = "uproar_sessions_fell_behind_total", Counter, ["shard"],
         "Times a chat session read so slowly that its rooms' messages are read from the log for it.";
+    LOG_ROOM_READS = "uproar_log_room_reads_total", Counter, ["shard"],
+        "Times a shard read the log for all members of a room, because messages did not fit its mailbox.";
     CHAT_ERRORS = "uproar_chat_errors_total", Counter, ["shard", "code"],
         "Errors that chat sessions were answered with, by code.";
     LOG_DRAFTS = "uproar_log_drafts", Gauge, ["shard"],

@@ -173,6 +173,7 @@ fn totals(shard: &str) -> Series<Counter, u64> {
         (of(names::MAILBOX_FULL), |now| now.mailbox_full),
         (of(names::PAUSES), |now| now.pauses),
         (of(names::FELL_BEHIND), |now| now.fell_behind),
+        (of(names::LOG_ROOM_READS), |now| now.room_reads),
     ]
 }
 

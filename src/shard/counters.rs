@@ -108,6 +108,8 @@ pub(crate) struct Counters {
     pub(crate) errors: [u64; Code::ALL.len()],
     /// Times a session became so slow that its rooms' messages are read from the log for it.
     pub(crate) fell_behind: u64,
+    /// Reads of the log for all members of a room.
+    pub(crate) room_reads: u64,
     pub(crate) fanout: Durations,
     pub(crate) hop: Durations,
     pub(crate) turn: Durations,

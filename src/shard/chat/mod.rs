@@ -5,8 +5,10 @@
 
 mod answers;
 pub(crate) mod cursor;
+mod direct;
 mod hello;
 mod join;
+pub(crate) mod picking;
 mod presence;
 pub(crate) mod reads;
 mod requests;
@@ -88,3 +90,6 @@ impl std::ops::Deref for Chat {
         &self.settings
     }
 }
+
+#[cfg(test)]
+mod tests;
