@@ -178,7 +178,7 @@ impl Crew {
             match &mut dials {
                 Some(all) => {
                     all.first.add(of_one.first);
-                    all.again.add(of_one.again);
+                    all.later.add(of_one.later);
                 }
                 none => *none = Some(of_one),
             }

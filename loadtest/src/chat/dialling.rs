@@ -18,17 +18,17 @@ use crate::client::opened::Opened;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish {
     pub(super) session: usize,
-    /// Whether it was before.
-    pub(super) again: bool,
+    /// Whether everyone is to come, before the first message; not a late one, nor one that comes back.
+    pub(super) gathering: bool,
 }
 
 /// What came of all wishes.
 #[derive(Debug)]
 pub(super) struct Dials {
-    /// Of sessions that came for the first time.
+    /// Of sessions that were to come before the first message.
     pub(super) first: Opened,
-    /// Of those that came back.
-    pub(super) again: Opened,
+    /// Of those that came late or came back.
+    pub(super) later: Opened,
 }
 
 /// What a thread that dials needs.
@@ -66,7 +66,7 @@ impl Dialling {
 
     async fn dial_all(self, mut wishes: mpsc::Receiver<Wish>) -> Dials {
         let began = Instant::now();
-        let mut dials = Dials { first: Opened::nothing(), again: Opened::nothing() };
+        let mut dials = Dials { first: Opened::nothing(), later: Opened::nothing() };
         let permits = Arc::new(Semaphore::new(self.concurrency));
         let mut under_way = JoinSet::new();
         loop {
@@ -90,7 +90,7 @@ impl Dialling {
     fn take(&self, dialled: Result<Dialled, JoinError>, dials: &mut Dials, since: Instant) {
         // A dial that panics shows as a session that never comes.
         let Ok(Dialled { wish, began, ended, outcome }) = dialled else { return };
-        let opened = if wish.again { &mut dials.again } else { &mut dials.first };
+        let opened = if wish.gathering { &mut dials.first } else { &mut dials.later };
         opened.elapsed = ended.duration_since(since);
         let failure = outcome.as_ref().err().map(ToString::to_string);
         let command = match opened.note(began, ended, outcome) {

@@ -177,6 +177,8 @@ impl Chat<'_> {
                 per_sec: per_sec(heard.measured, arguments.duration),
             },
             latency_us: heard.latency.percentiles(),
+            later_handshake_us: (dials.later.count > 0)
+                .then(|| dials.later.handshake.percentiles()),
             storms: (arguments.storms > 0).then(|| Storms {
                 cut: log.cut,
                 resumed: log.resumes.percentiles().samples,

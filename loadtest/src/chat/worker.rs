@@ -148,7 +148,7 @@ impl Worker {
             Command::Gather => {
                 for at in 0..self.sessions.len() {
                     if !self.sessions[at].is_late(&self.plan) {
-                        self.wish(at, false);
+                        self.wish(at);
                     }
                 }
             }
@@ -179,10 +179,11 @@ impl Worker {
     }
 
     /// Asks for a connection.
-    fn wish(&mut self, at: usize, again: bool) {
+    fn wish(&mut self, at: usize) {
         let session = &mut self.sessions[at];
         session.state = State::Dialling;
-        let wish = Wish { session: session.number, again };
+        let gathering = matches!(self.phase, Phase::Gathering);
+        let wish = Wish { session: session.number, gathering };
         // There is room for one wish of each session.
         if self.wishes.try_send(wish).is_err() {
             self.lose(at, "nobody dials any more".to_owned());
@@ -298,7 +299,7 @@ impl Worker {
         {
             self.returns.pop();
             if self.sessions[at].state == State::Absent {
-                self.wish(at, self.sessions[at].cut_ns.is_some());
+                self.wish(at);
             }
         }
     }

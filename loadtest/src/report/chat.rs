@@ -28,6 +28,8 @@ pub(crate) struct ChatReport {
     pub(crate) deliveries: Delivered,
     /// From when a message was due to its arrival at one session that was there, its sender included.
     pub(crate) latency_us: Percentiles,
+    /// The handshakes of those who came late or came back.
+    pub(crate) later_handshake_us: Option<Percentiles>,
     pub(crate) storms: Option<Storms>,
     pub(crate) late: Option<Late>,
     pub(crate) audit: Faults,
@@ -193,6 +195,9 @@ impl ChatReport {
             let what = format!("{replayed} messages replayed, {sent_again} sent again");
             table.row("storms", format!("{cut} cut off, {resumed} back, {what}"))?;
             table.percentiles("  back after", &storms.resume_us)?;
+        }
+        if let Some(handshakes) = &self.later_handshake_us {
+            table.percentiles("later handshakes", handshakes)?;
         }
         if let Some(Late { sessions, deliveries }) = &self.late {
             table.row("late", format!("{sessions} sessions, {deliveries} deliveries"))?;
