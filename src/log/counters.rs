@@ -37,6 +37,12 @@ pub(crate) struct Counters {
     pub(crate) noticed: Total,
     /// Submissions that came back because too much was on the way already.
     pub(crate) submissions_refused: Total,
+    /// Messages that retention has removed.
+    pub(crate) removed: Total,
+    /// Conversations of which nothing was left, not even a key.
+    pub(crate) forgotten: Total,
+    /// Steps of retention.
+    pub(crate) retention_steps: Total,
     /// Queries answered.
     pub(crate) reads: Total,
     /// Queries that failed.

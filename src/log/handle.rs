@@ -13,6 +13,7 @@ use crate::log::counters::Counters;
 use crate::log::engine::Rules;
 use crate::log::outgoing::Outgoing;
 use crate::log::readers::ReaderThread;
+use crate::log::retention::Retention;
 use crate::log::writer::{Clock, Engines, Writer};
 use crate::log::{Outlet, Read, Submission};
 
@@ -31,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) reads_max: usize,
     /// Threads that read.
     pub(crate) readers: usize,
+    /// What the engines count with as well.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A shard's end of the log. Nothing here waits.
@@ -128,13 +131,13 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the writer's thread and those of the readers.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, readers } = parts;
+        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, readers, counters } =
+            parts;
         let (submissions, submissions_end) = bounded(SUBMISSIONS_MAX);
         let (reads, reads_end) = bounded(reads_max);
         let (wakes, wakes_end) = bounded(1);
         let (stop_writer, stop_writer_end) = bounded(1);
         let (stop_readers, stop_readers_end) = bounded(0);
-        let counters = Arc::new(Counters::default());
         let shared = Arc::new(Shared {
             submissions,
             reads,
@@ -164,6 +167,7 @@ impl Running {
             rules,
             clock,
             outgoing: Outgoing::new(outlet, counters),
+            retention: Retention::new(),
             shared: shared.clone(),
         };
         Self::spawn(Log(shared), writer, readers, (stop_writer, stop_readers))

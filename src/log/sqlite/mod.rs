@@ -6,6 +6,7 @@
 mod batch;
 mod open;
 mod read;
+mod retention;
 mod schema;
 mod statements;
 
@@ -15,8 +16,9 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 pub(crate) use self::open::OpenError;
+use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
-use crate::log::engine::{Engine, Outcome, Reader, Unavailable, Window};
+use crate::log::engine::{Engine, Outcome, Reader, Rules, Tidied, Unavailable, Window};
 use crate::log::{Draft, Epoch, Millis, Seq};
 
 /// The database's name in the data directory.
@@ -52,15 +54,33 @@ pub(crate) struct Sqlite {
     given: Seq,
     /// The last batch failed; said once, not with every batch.
     is_failing: bool,
+    /// The last step of retention failed; said once, too.
+    is_untidy: bool,
+    /// The row of the last conversation that retention has looked at.
+    place: i64,
+    counters: Arc<Counters>,
 }
 
 impl Sqlite {
     /// Opens the database of a data directory, and makes it if there is none.
-    pub(crate) fn open(directory: Arc<DataDir>, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        directory: Arc<DataDir>,
+        options: Options,
+        counters: Arc<Counters>,
+    ) -> Result<Self, OpenError> {
         let path = directory.path().join(FILE);
         let (connection, epoch) = open::create(&path, options.synchronous)?;
-        let connection = Some(connection);
-        Ok(Self { directory, options, epoch, connection, given: 0, is_failing: false })
+        Ok(Self {
+            directory,
+            options,
+            epoch,
+            connection: Some(connection),
+            given: 0,
+            is_failing: false,
+            is_untidy: false,
+            place: 0,
+            counters,
+        })
     }
 
     fn path(&self) -> PathBuf {
@@ -68,13 +88,27 @@ impl Sqlite {
     }
 
     fn try_store(&mut self, drafts: &[Draft], now: Millis) -> rusqlite::Result<Vec<Outcome>> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open::again(&self.path(), self.options.synchronous, &self.epoch)?,
-        };
+        let connection = self.take_connection()?;
         let outcomes = batch::store(&connection, drafts, now, self.options, &mut self.given)?;
         self.connection = Some(connection);
         Ok(outcomes)
+    }
+
+    /// The connection, to be put back when all went well with it.
+    fn take_connection(&mut self) -> rusqlite::Result<Connection> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => open::again(&self.path(), self.options.synchronous, &self.epoch),
+        }
+    }
+
+    fn try_tidy(&mut self, terms: &retention::Terms<'_>) -> rusqlite::Result<retention::Done> {
+        let connection = self.take_connection()?;
+        open::unhurried(&connection)?;
+        let done = retention::step(&connection, terms, &mut self.place)?;
+        open::hurried(&connection, self.options.synchronous)?;
+        self.connection = Some(connection);
+        Ok(done)
     }
 }
 
@@ -95,6 +129,21 @@ impl Engine for Sqlite {
             _ => {}
         }
         result.map_err(|_| Unavailable)
+    }
+
+    fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable> {
+        let terms = retention::Terms { rules, window: self.options.window, now, budget };
+        let result = self.try_tidy(&terms);
+        if let Err(error) = &result
+            && !self.is_untidy
+        {
+            tracing::warn!(path = ?self.path(), %error, "retention cannot remove anything");
+        }
+        self.is_untidy = result.is_err();
+        let done = result.map_err(|_| Unavailable)?;
+        self.counters.removed.add(done.tidied.removed);
+        self.counters.forgotten.add(done.trimmed.iter().filter(|room| room.is_forgotten).count());
+        Ok(done.tidied)
     }
 
     fn reader(&self) -> Box<dyn Reader> {
