@@ -107,6 +107,9 @@ config! {
         /// Memory for the latest messages of the rooms, from which joins and history are answered without a read of
         /// the disk.
         cache_bytes_max: usize [65_536..=68_719_476_736 bytes] = 67_108_864;
+        /// Memory for the messages of rooms whose engine is "memory", and for the client_ids of what was sent to them.
+        /// Above it the oldest messages go, whatever the rules say, and client_ids are remembered for a shorter time.
+        memory_bytes_max: usize [1_048_576..=68_719_476_736 bytes] = 268_435_456;
         /// A session that is behind, or comes back, is not given messages that are older than this; a gap says which.
         /// 0 gives it everything that is kept.
         cursor_age_secs_max: u64 [0..=3_153_600_000 seconds] = 0;

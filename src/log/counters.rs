@@ -16,6 +16,20 @@ impl Total {
     }
 }
 
+/// What is so now.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The totals of one log.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -37,8 +51,21 @@ pub(crate) struct Counters {
     pub(crate) noticed: Total,
     /// Submissions that came back because too much was on the way already.
     pub(crate) submissions_refused: Total,
+    /// Messages that retention has removed.
+    pub(crate) removed: Total,
+    /// Conversations of which nothing was left, not even a key.
+    pub(crate) forgotten: Total,
+    /// Steps of retention.
+    pub(crate) retention_steps: Total,
     /// Queries answered.
     pub(crate) reads: Total,
+    /// Queries to the durable engine that the cache answered, and times that the disk was read for one.
+    pub(crate) reads_cached: Total,
+    pub(crate) reads_disk: Total,
+    /// Statements that messages were looked for with.
+    pub(crate) read_statements: Total,
+    /// What the cache takes, in bytes.
+    pub(crate) cache_bytes: Gauge,
     /// Queries that failed.
     pub(crate) reads_failed: Total,
     /// Queries that came back because too many were on the way already.

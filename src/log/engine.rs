@@ -16,6 +16,10 @@ pub(crate) trait Engine: Send {
     /// `now` may go backwards; the times of messages do not.
     fn store(&mut self, drafts: &[Draft], now: Millis) -> Result<Vec<Outcome>, Unavailable>;
 
+    /// Removes some of what is kept no longer: one step of a pass through all conversations, which goes on where the
+    /// one before has ended. At most `budget` messages and keys go in it.
+    fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable>;
+
     /// A reader of what is stored: it sees everything that [`store`](Self::store) has returned from.
     fn reader(&self) -> Box<dyn Reader>;
 
@@ -26,12 +30,22 @@ pub(crate) trait Engine: Send {
 /// Answers queries on a thread of its own.
 pub(crate) trait Reader: Send {
     /// What there is to find at one moment, never older than what the writer has handed on.
-    fn find(&mut self, query: &Query) -> Result<Finding, Unreadable>;
+    /// To who resumes or catches up, messages of before `since` are as good as gone.
+    fn find(&mut self, query: &Query, since: Millis) -> Result<Finding, Unreadable>;
 }
 
 /// Nothing of a batch was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unavailable;
+
+/// What a step of retention has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tidied {
+    /// Messages that are gone.
+    pub(crate) removed: usize,
+    /// All conversations have been looked at: there is no hurry with the next pass.
+    pub(crate) is_over: bool,
+}
 
 /// What an engine made of a draft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +66,19 @@ pub(crate) struct Rule {
     pub(crate) age_max: Option<Duration>,
     /// The oldest of more messages than this go.
     pub(crate) messages_max: Option<u64>,
+}
+
+impl Rule {
+    /// What was said before this goes.
+    pub(crate) fn since(&self, now: Millis) -> Millis {
+        let age = |age: Duration| Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX);
+        self.age_max.map_or(0, |max| now.saturating_sub(age(max)))
+    }
+
+    /// How many of so many messages are too many.
+    pub(crate) fn excess(&self, messages: u64) -> u64 {
+        self.messages_max.map_or(0, |max| messages.saturating_sub(max))
+    }
 }
 
 /// The engines to choose from.

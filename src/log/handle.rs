@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -13,6 +13,7 @@ use crate::log::counters::Counters;
 use crate::log::engine::Rules;
 use crate::log::outgoing::Outgoing;
 use crate::log::readers::ReaderThread;
+use crate::log::retention::Retention;
 use crate::log::writer::{Clock, Engines, Writer};
 use crate::log::{Outlet, Read, Submission};
 
@@ -31,6 +32,10 @@ pub(crate) struct Parts {
     pub(crate) reads_max: usize,
     /// Threads that read.
     pub(crate) readers: usize,
+    /// Messages older than this are skipped for who resumes or catches up.
+    pub(crate) cursor_age_max: Option<Duration>,
+    /// What the engines count with as well.
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// A shard's end of the log. Nothing here waits.
@@ -128,13 +133,13 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the writer's thread and those of the readers.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, readers } = parts;
+        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, .. } = parts;
+        let Parts { readers, cursor_age_max, counters, .. } = parts;
         let (submissions, submissions_end) = bounded(SUBMISSIONS_MAX);
         let (reads, reads_end) = bounded(reads_max);
         let (wakes, wakes_end) = bounded(1);
         let (stop_writer, stop_writer_end) = bounded(1);
         let (stop_readers, stop_readers_end) = bounded(0);
-        let counters = Arc::new(Counters::default());
         let shared = Arc::new(Shared {
             submissions,
             reads,
@@ -152,6 +157,8 @@ impl Running {
             durable: engines.durable.reader(),
             memory: engines.memory.reader(),
             rules: rules.clone(),
+            clock: clock.clone(),
+            cursor_age_max,
             outlet: outlet.clone(),
             shared: shared.clone(),
         };
@@ -164,6 +171,7 @@ impl Running {
             rules,
             clock,
             outgoing: Outgoing::new(outlet, counters),
+            retention: Retention::new(),
             shared: shared.clone(),
         };
         Self::spawn(Log(shared), writer, readers, (stop_writer, stop_readers))

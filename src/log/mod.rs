@@ -5,8 +5,8 @@
 //! Whoever is behind asks the readers a [`Query`]. Nothing here waits for a shard.
 //!
 //! Here are the words that the log and the shards share. The [`handle`] is what a shard holds; behind it are the
-//! [`writer`], which hands on what is [`outgoing`], and the [`readers`]. Both work on an [`engine`]: [`memory`] or
-//! [`sqlite`], which agree on what makes a [`page`].
+//! [`writer`], which hands on what is [`outgoing`] and lets [`retention`] work when there is time, and the [`readers`].
+//! Both work on an [`engine`]: [`memory`] or [`sqlite`], which agree on what makes a [`page`].
 
 pub(crate) mod counters;
 pub(crate) mod data_dir;
@@ -16,6 +16,7 @@ pub(crate) mod memory;
 mod outgoing;
 mod page;
 mod readers;
+mod retention;
 pub(crate) mod sqlite;
 #[cfg(test)]
 #[cfg(not(uproar_loom))]

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, select};
 use crate::log::engine::{Engine, Keeping, Outcome, Rules};
 use crate::log::handle::Shared;
 use crate::log::outgoing::Outgoing;
+use crate::log::retention::Retention;
 use crate::log::{Ack, Answer, Draft, Message, Millis, Refused, Submission};
 use crate::protocol::chat::Identity;
 use crate::rooms::conversation::Conversation;
@@ -56,6 +57,7 @@ pub(super) struct Writer {
     pub(super) rules: Arc<Rules>,
     pub(super) clock: Clock,
     pub(super) outgoing: Outgoing,
+    pub(super) retention: Retention,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -69,6 +71,7 @@ impl Writer {
                     Err(_) => break,
                 },
                 recv(self.wakes) -> _ => self.send(),
+                default(self.retention.wait()) => self.tidy(0),
                 recv(self.stop) -> deadline => {
                     self.finish(deadline.unwrap_or_else(|_| Instant::now()));
                     break;
@@ -101,12 +104,28 @@ impl Writer {
             bytes += more.drafts.iter().map(|draft| draft.body.len()).sum::<usize>();
             drafts.extend(more.drafts);
         }
+        let count = drafts.len();
         let (durable, memory): (Vec<_>, Vec<_>) = drafts
             .into_iter()
             .partition(|draft| (self.rules)(&draft.conversation).keeping == Keeping::Durable);
         self.store(Keeping::Durable, durable);
         self.store(Keeping::Memory, memory);
         self.send();
+        if self.retention.is_due() {
+            self.tidy(count);
+        }
+    }
+
+    /// Makes a step of retention, behind a batch of so many.
+    fn tidy(&mut self, stored: usize) {
+        let (now, budget) = ((self.clock)(), Retention::budget(stored));
+        let Engines { durable, memory } = &mut self.engines;
+        let steps = [durable, memory].map(|engine| engine.tidy(&*self.rules, now, budget));
+        // An engine that cannot do it now is asked again with the next pass.
+        let is_over = steps.iter().all(|step| step.is_ok_and(|step| step.is_over));
+        let has_failed = steps.iter().any(Result::is_err);
+        self.retention.stepped(is_over || has_failed);
+        self.shared.counters.retention_steps.add(1);
     }
 
     fn store(&mut self, keeping: Keeping, drafts: Vec<Draft>) {

@@ -7,10 +7,11 @@ use crate::config::{Config, Synchronous};
 use crate::gate::guests::Guests;
 use crate::hub::Hub;
 use crate::hub::outlet::Shards;
+use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Keeping, Rule, Rules, Window};
 use crate::log::handle::{Parts, Running};
-use crate::log::memory::Memory;
+use crate::log::memory::{self, Memory};
 use crate::log::sqlite::{self, Sqlite};
 use crate::log::writer::{Engines, system_clock};
 use crate::protocol::chat::reply::Limits;
@@ -40,9 +41,18 @@ pub(super) fn start(
     let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
     let guests = Guests::open(directory.path()).map_err(StartError::System)?;
     let window = Window(config.log.idempotency_window_secs * 1000);
-    let options = sqlite::Options { synchronous: synchronous(config), window, seq_step: 1 };
-    let durable = Sqlite::open(directory, options).map_err(StartError::log)?;
-    let memory = Memory::new(window, 1).map_err(|error| StartError::System(error.into()))?;
+    let options = sqlite::Options {
+        synchronous: synchronous(config),
+        window,
+        cache_bytes_max: config.log.cache_bytes_max,
+        seq_step: 1,
+    };
+    let counters = Arc::new(Counters::default());
+    let durable =
+        Sqlite::open(directory, options, Arc::clone(&counters)).map_err(StartError::log)?;
+    let options = memory::Options { window, seq_step: 1, bytes_max: config.log.memory_bytes_max };
+    let memory = Memory::new(options, Arc::clone(&counters))
+        .map_err(|error| StartError::System(error.into()))?;
     let rules = Arc::new(RoomRules::new(&config.chat.rooms, config.chat.history_messages_max));
     let shards = hub.ports.len();
     let running = Running::start(Parts {
@@ -53,6 +63,10 @@ pub(super) fn start(
         drafts_max: config.log.drafts_max,
         reads_max: READS_MAX * shards,
         readers: READERS,
+        cursor_age_max: Some(config.log.cursor_age_secs_max)
+            .filter(|secs| *secs > 0)
+            .map(Duration::from_secs),
+        counters,
     })?;
     let settings = Settings {
         route: route as u16,

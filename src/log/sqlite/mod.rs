@@ -4,8 +4,11 @@
 //! away, and the next batch or query opens another: what was wrong with the disk may be over by then.
 
 mod batch;
+mod cache;
 mod open;
 mod read;
+mod recent;
+mod retention;
 mod schema;
 mod statements;
 
@@ -14,9 +17,11 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use self::cache::Cache;
 pub(crate) use self::open::OpenError;
+use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
-use crate::log::engine::{Engine, Outcome, Reader, Unavailable, Window};
+use crate::log::engine::{Engine, Outcome, Reader, Rules, Tidied, Unavailable, Window};
 use crate::log::{Draft, Epoch, Millis, Seq};
 
 /// The database's name in the data directory.
@@ -28,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) synchronous: Synchronous,
     /// How long keys of idempotency are kept.
     pub(crate) window: Window,
+    /// What the latest messages may take in memory, in bytes.
+    pub(crate) cache_bytes_max: usize,
     /// From one position to the next: 1, or more for tests of what relies on positions that follow one another.
     pub(crate) seq_step: u64,
 }
@@ -52,15 +59,36 @@ pub(crate) struct Sqlite {
     given: Seq,
     /// The last batch failed; said once, not with every batch.
     is_failing: bool,
+    /// The last step of retention failed; said once, too.
+    is_untidy: bool,
+    /// The row of the last conversation that retention has looked at.
+    place: i64,
+    cache: Arc<Cache>,
+    counters: Arc<Counters>,
 }
 
 impl Sqlite {
     /// Opens the database of a data directory, and makes it if there is none.
-    pub(crate) fn open(directory: Arc<DataDir>, options: Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        directory: Arc<DataDir>,
+        options: Options,
+        counters: Arc<Counters>,
+    ) -> Result<Self, OpenError> {
         let path = directory.path().join(FILE);
         let (connection, epoch) = open::create(&path, options.synchronous)?;
-        let connection = Some(connection);
-        Ok(Self { directory, options, epoch, connection, given: 0, is_failing: false })
+        let cache = Arc::new(Cache::new(options.cache_bytes_max, counters.clone()));
+        Ok(Self {
+            directory,
+            options,
+            epoch,
+            connection: Some(connection),
+            given: 0,
+            is_failing: false,
+            is_untidy: false,
+            place: 0,
+            cache,
+            counters,
+        })
     }
 
     fn path(&self) -> PathBuf {
@@ -68,13 +96,27 @@ impl Sqlite {
     }
 
     fn try_store(&mut self, drafts: &[Draft], now: Millis) -> rusqlite::Result<Vec<Outcome>> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => open::again(&self.path(), self.options.synchronous, &self.epoch)?,
-        };
+        let connection = self.take_connection()?;
         let outcomes = batch::store(&connection, drafts, now, self.options, &mut self.given)?;
         self.connection = Some(connection);
         Ok(outcomes)
+    }
+
+    /// The connection, to be put back when all went well with it.
+    fn take_connection(&mut self) -> rusqlite::Result<Connection> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => open::again(&self.path(), self.options.synchronous, &self.epoch),
+        }
+    }
+
+    fn try_tidy(&mut self, terms: &retention::Terms<'_>) -> rusqlite::Result<retention::Done> {
+        let connection = self.take_connection()?;
+        open::unhurried(&connection)?;
+        let done = retention::step(&connection, terms, &mut self.place)?;
+        open::hurried(&connection, self.options.synchronous)?;
+        self.connection = Some(connection);
+        Ok(done)
     }
 }
 
@@ -85,6 +127,10 @@ impl Engine for Sqlite {
 
     fn store(&mut self, drafts: &[Draft], now: Millis) -> Result<Vec<Outcome>, Unavailable> {
         let result = self.try_store(drafts, now);
+        match &result {
+            Ok(outcomes) => self.cache.stored(drafts, outcomes),
+            Err(_) => self.cache.clear(),
+        }
         let (path, was_failing) = (self.path(), self.is_failing);
         self.is_failing = result.is_err();
         match &result {
@@ -97,8 +143,32 @@ impl Engine for Sqlite {
         result.map_err(|_| Unavailable)
     }
 
+    fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable> {
+        let terms = retention::Terms { rules, window: self.options.window, now, budget };
+        let result = self.try_tidy(&terms);
+        if let Err(error) = &result
+            && !self.is_untidy
+        {
+            tracing::warn!(path = ?self.path(), %error, "retention cannot remove anything");
+        }
+        self.is_untidy = result.is_err();
+        if result.is_err() {
+            self.cache.clear();
+        }
+        let done = result.map_err(|_| Unavailable)?;
+        self.cache.trimmed(&done.trimmed);
+        self.counters.removed.add(done.tidied.removed);
+        self.counters.forgotten.add(done.trimmed.iter().filter(|room| room.is_forgotten).count());
+        Ok(done.tidied)
+    }
+
     fn reader(&self) -> Box<dyn Reader> {
-        Box::new(read::SqliteReader::new(self.path(), self.epoch.clone()))
+        Box::new(read::SqliteReader::new(
+            self.path(),
+            self.epoch.clone(),
+            self.cache.clone(),
+            self.counters.clone(),
+        ))
     }
 
     fn close(&mut self) {

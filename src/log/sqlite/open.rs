@@ -110,12 +110,29 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 fn write_ahead(connection: &Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
+    set_synchronous(connection, synchronous)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)
+}
+
+fn set_synchronous(connection: &Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
     let synchronous = match synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
-    connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)
+    connection.pragma_update(None, "synchronous", synchronous)
+}
+
+/// For retention: nothing is promised of what it does, and what a loss of power undoes it does again. So it neither
+/// waits for the disk nor for other programs.
+pub(super) fn unhurried(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    set_synchronous(connection, Synchronous::Normal)
+}
+
+/// For batches again. What their commits sync includes what was written before.
+pub(super) fn hurried(connection: &Connection, synchronous: Synchronous) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    set_synchronous(connection, synchronous)
 }
 
 fn epoch(connection: &Connection) -> rusqlite::Result<Epoch> {

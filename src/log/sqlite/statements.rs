@@ -52,6 +52,38 @@ statements! {
         JOIN conversations ON conversations.id = directs.conversation
         WHERE user = ?1 AND other > ?2 ORDER BY other LIMIT ?3";
 
+    /// Some conversations, for retention to look at.
+    CONVERSATIONS = "SELECT id, key, last_seq, removed_to, forgotten_to, messages, oldest
+        FROM conversations WHERE id > ?1 ORDER BY id LIMIT ?2";
+
+    /// The first messages of a conversation. The length comes without the body being read.
+    FIRST = "SELECT seq, time, client_id, user, octet_length(body), body FROM messages
+        WHERE conversation = ?1 ORDER BY seq LIMIT ?2";
+
+    KEEP_KEY = "INSERT OR REPLACE INTO kept_keys
+        (client_id, user, conversation, seq, time, body_sha256, until)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+    REMOVE_MESSAGES = "DELETE FROM messages WHERE conversation = ?1 AND seq <= ?2";
+
+    /// After messages were removed.
+    TRIM_CONVERSATION = "UPDATE conversations SET removed_to = ?2, messages = ?3, oldest = ?4
+        WHERE id = ?1";
+
+    HAS_KEPT_KEYS = "SELECT 1 FROM kept_keys WHERE conversation = ?1 LIMIT 1";
+
+    ENDED_KEYS = "SELECT client_id, user, conversation FROM kept_keys
+        WHERE until < ?1 ORDER BY until LIMIT ?2";
+
+    REMOVE_KEPT_KEY = "DELETE FROM kept_keys
+        WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
+
+    FORGET = "DELETE FROM conversations WHERE id = ?1";
+
+    FORGET_DIRECT = "DELETE FROM directs WHERE user = ?1 AND other = ?2";
+
+    RAISE_FLOOR = "UPDATE log SET floor = max(floor, ?1) WHERE id = 1";
+
     LAST_MESSAGE = "SELECT max(seq) FROM messages";
 }
 

@@ -15,7 +15,7 @@ fn restart(bench: Bench) -> Bench {
     engine.close();
     drop((engine, reader));
     let directory = directory.expect("a database");
-    let engine = sqlite(directory.path(), seq_step);
+    let engine = sqlite(directory.path(), seq_step, &Arc::default());
     let (reader, engine) = (engine.reader(), Box::new(engine));
     Bench { reader, engine, seq_step, directory: Some(directory) }
 }
@@ -102,7 +102,7 @@ fn readers_come_back_when_the_database_does() {
     let path = path(&bench);
     let away = path.with_extension("away");
     fs::rename(&path, &away).expect("moved");
-    assert!(matches!(bench.reader.find(&open(&view, 1)), Err(Unreadable)));
+    assert!(matches!(bench.reader.find(&open(&view, 1), 0), Err(Unreadable)));
     fs::rename(&away, &path).expect("moved back");
     assert_eq!(bench.page(&open(&view, 1)).ends.len(), 1);
 }
@@ -117,7 +117,10 @@ fn refused(spoil: impl FnOnce(&Path)) -> String {
     spoil(&path);
     let directory = Arc::new(DataDir::lock(path.parent().expect("a directory")).expect("free"));
     let before = fs::read(&path).expect("it is there");
-    let error = Sqlite::open(directory, options(1)).err().expect("it is refused").to_string();
+    let error = Sqlite::open(directory, options(1), Arc::default())
+        .err()
+        .expect("it is refused")
+        .to_string();
     assert!(error.contains(path.to_str().expect("text")), "{error}");
     assert!(before == fs::read(&path).expect("it is there"), "it was not touched");
     error

@@ -3,8 +3,8 @@
 use super::*;
 use crate::log::Refused;
 
-const CONFLICT: Outcome = Outcome::Refused(Refused::Conflict);
-const EXPIRED: Outcome = Outcome::Refused(Refused::Expired);
+pub(super) const CONFLICT: Outcome = Outcome::Refused(Refused::Conflict);
+pub(super) const EXPIRED: Outcome = Outcome::Refused(Refused::Expired);
 
 #[test]
 fn positions_rise_over_all_conversations_and_point_back_within_one() {

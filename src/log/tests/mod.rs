@@ -6,6 +6,7 @@ mod database;
 mod keys;
 mod pages;
 mod recorder;
+mod retention;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::counters::Counters;
 use super::data_dir::DataDir;
 use super::engine::{Engine, Outcome, Reader, Window};
-use super::memory::Memory;
+use super::memory::{self, Memory};
 use super::sqlite::{Options, Sqlite, Synchronous};
 use super::{Draft, Finding, Millis, Origin, Page, Query, Seq};
 use crate::protocol::SessionId;
@@ -51,13 +53,26 @@ fn draft(conversation: &Conversation, client_id: ClientId, body: &str) -> Draft 
     }
 }
 
+/// Enough for everything that most tests store.
+const CACHE: usize = 64 * 1024 * 1024;
+
 fn options(seq_step: u64) -> Options {
-    Options { synchronous: Synchronous::Normal, window: Window(WINDOW), seq_step }
+    Options {
+        synchronous: Synchronous::Normal,
+        window: Window(WINDOW),
+        cache_bytes_max: CACHE,
+        seq_step,
+    }
 }
 
-fn sqlite(directory: &Path, seq_step: u64) -> Sqlite {
+fn sqlite(directory: &Path, seq_step: u64, counters: &Arc<Counters>) -> Sqlite {
     let directory = Arc::new(DataDir::lock(directory).expect("nobody else has it"));
-    Sqlite::open(directory, options(seq_step)).expect("it opens")
+    Sqlite::open(directory, options(seq_step), counters.clone()).expect("it opens")
+}
+
+fn in_memory(seq_step: u64, bytes_max: usize) -> Memory {
+    let options = memory::Options { window: Window(WINDOW), seq_step, bytes_max };
+    Memory::new(options, Arc::default()).expect("random numbers")
 }
 
 /// An engine with a reader.
@@ -71,13 +86,13 @@ struct Bench {
 
 impl Bench {
     fn memory(seq_step: u64) -> Self {
-        let engine = Memory::new(Window(WINDOW), seq_step).expect("random numbers");
+        let engine = in_memory(seq_step, usize::MAX);
         Self { reader: engine.reader(), engine: Box::new(engine), seq_step, directory: None }
     }
 
     fn sqlite(seq_step: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = sqlite(directory.path(), seq_step);
+        let engine = sqlite(directory.path(), seq_step, &Arc::default());
         let (reader, engine) = (engine.reader(), Box::new(engine));
         Self { reader, engine, seq_step, directory: Some(directory) }
     }
@@ -95,7 +110,7 @@ impl Bench {
     }
 
     fn page(&mut self, query: &Query) -> Page {
-        let Finding::Page(page) = self.reader.find(query).expect("it can be read") else {
+        let Finding::Page(page) = self.reader.find(query, 0).expect("it can be read") else {
             panic!("no page for {query:?}");
         };
         check(&page);

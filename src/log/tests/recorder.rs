@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
-use crate::log::engine::{Keeping, Rule};
+use crate::log::counters::Counters;
+use crate::log::engine::{Keeping, Rule, Rules};
 use crate::log::handle::{Log, Parts, Running};
 use crate::log::writer::Engines;
 use crate::log::{Answer, Delivery, Found, Outlet, Read, Submission};
@@ -68,10 +69,28 @@ pub(super) struct Plan<'a> {
 impl World {
     /// Rooms whose names begin with `memory` are kept there, everything else is durable.
     pub(super) fn new(plan: &Plan<'_>) -> Self {
+        let rule = |conversation: &Conversation| Rule {
+            keeping: match conversation.key().starts_with("memory") {
+                true => Keeping::Memory,
+                false => Keeping::Durable,
+            },
+            age_max: None,
+            messages_max: None,
+        };
+        Self::with(plan, |engines| engines, Arc::new(rule))
+    }
+
+    /// With engines as `change` leaves them.
+    pub(super) fn with(
+        plan: &Plan<'_>,
+        change: impl FnOnce(Engines) -> Engines,
+        rules: Arc<Rules>,
+    ) -> Self {
+        let counters = Arc::new(Counters::default());
         let directory = tempfile::tempdir().expect("a directory");
         let engines = Engines {
-            durable: Box::new(sqlite(directory.path(), plan.seq_step)),
-            memory: Box::new(Memory::new(Window(WINDOW), plan.seq_step).expect("random numbers")),
+            durable: Box::new(sqlite(directory.path(), plan.seq_step, &counters)),
+            memory: Box::new(in_memory(plan.seq_step, usize::MAX)),
         };
         let mailbox = |views: &&[View]| Mailbox {
             views: views.iter().cloned().collect(),
@@ -81,22 +100,16 @@ impl World {
             was_full: AtomicBool::new(false),
         };
         let recorder = Arc::new(Recorder(plan.views.iter().map(mailbox).collect()));
-        let rule = |conversation: &Conversation| Rule {
-            keeping: match conversation.key().starts_with("memory") {
-                true => Keeping::Memory,
-                false => Keeping::Durable,
-            },
-            age_max: None,
-            messages_max: None,
-        };
         let running = Running::start(Parts {
-            engines,
-            rules: Arc::new(rule),
+            engines: change(engines),
+            rules,
             outlet: recorder.clone(),
             clock: Arc::new(|| NOW),
             drafts_max: plan.drafts_max,
             reads_max: 16,
             readers: 2,
+            cursor_age_max: None,
+            counters,
         });
         let running = running.expect("threads start");
         Self { log: running.log(), running: Some(running), recorder, directory }
