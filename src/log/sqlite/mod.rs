@@ -9,6 +9,7 @@ mod read;
 mod retention;
 mod schema;
 mod statements;
+pub(crate) mod tool;
 
 use std::path::PathBuf;
 use std::sync::Arc;

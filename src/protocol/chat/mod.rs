@@ -21,6 +21,7 @@ pub(crate) mod reply;
 mod request;
 mod user_id;
 
+pub(crate) use body::check as check_body;
 pub(crate) use client_id::ClientId;
 pub(crate) use code::Code;
 pub(crate) use flood::Flood;
