@@ -1,11 +1,14 @@
 //! The command line: what was asked for, and what is printed for the commands that only print.
 
+mod log;
+
 use std::env;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::log::{LogCommand, Place, PruneFlags};
 use crate::config::{Config, Flag, Layers, Problems};
 
 /// The file that is read where `--config` is not given and it exists.
@@ -23,6 +26,8 @@ pub enum Command {
     },
     /// Print the configuration with all its defaults.
     Config,
+    /// Do something with the log.
+    Log(LogCommand),
 }
 
 /// The flags of `uproar serve`; each goes over the file and the environment.
@@ -75,6 +80,9 @@ enum Word {
     },
     /// Print every key with its default, bounds, unit and meaning, as a file that can be used
     Config,
+    /// Check, export, import or prune the log of the chat
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 impl Command {
@@ -88,6 +96,7 @@ impl Command {
             Some(Word::Serve(flags)) => Self::Serve(flags),
             Some(Word::Check { file }) => Self::Check { file },
             Some(Word::Config) => Self::Config,
+            Some(Word::Log(command)) => Self::Log(command),
         }
     }
 }

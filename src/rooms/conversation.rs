@@ -39,6 +39,14 @@ impl Conversation {
         self.0.strip_prefix(SEPARATOR)?.split_once(SEPARATOR)
     }
 
+    /// How an operator is told of it.
+    pub(crate) fn in_words(&self) -> String {
+        match self.ends() {
+            None => format!("the room {:?}", self.key()),
+            Some((one, other)) => format!("the conversation of {one:?} and {other:?}"),
+        }
+    }
+
     /// As whom it can be looked at: once for a room, once for each end of a direct conversation.
     pub(crate) fn views(&self) -> Vec<View> {
         match self.ends() {

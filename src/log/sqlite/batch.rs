@@ -113,17 +113,7 @@ impl<'a> Batch<'a> {
     }
 
     fn add_conversation(&mut self, conversation: &Conversation) -> rusqlite::Result<Row> {
-        self.connection
-            .prepare_cached(statements::ADD_CONVERSATION)?
-            .execute(params![conversation.key().as_bytes(), integer(self.floor)])?;
-        let id = self.connection.last_insert_rowid();
-        if let Some((one, other)) = conversation.ends() {
-            let mut add = self.connection.prepare_cached(statements::ADD_DIRECT)?;
-            add.execute(params![one, other, id])?;
-            if one != other {
-                add.execute(params![other, one, id])?;
-            }
-        }
+        let id = add_conversation(self.connection, conversation, self.floor)?;
         let row = Row { id, last_seq: 0, messages: 0, oldest: 0, is_changed: true };
         self.conversations.insert(conversation.clone(), row);
         Ok(row)
@@ -188,4 +178,24 @@ impl<'a> Batch<'a> {
             .execute(params![integer(self.last_seq), integer(self.time)])?;
         Ok(())
     }
+}
+
+/// Gives a conversation a row without messages; the row's number.
+pub(super) fn add_conversation(
+    connection: &Connection,
+    conversation: &Conversation,
+    floor: Seq,
+) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(statements::ADD_CONVERSATION)?
+        .execute(params![conversation.key().as_bytes(), integer(floor)])?;
+    let id = connection.last_insert_rowid();
+    if let Some((one, other)) = conversation.ends() {
+        let mut add = connection.prepare_cached(statements::ADD_DIRECT)?;
+        add.execute(params![one, other, id])?;
+        if one != other {
+            add.execute(params![other, one, id])?;
+        }
+    }
+    Ok(id)
 }

@@ -11,6 +11,7 @@ mod recent;
 mod retention;
 mod schema;
 mod statements;
+pub(crate) mod tool;
 
 use std::path::PathBuf;
 use std::sync::Arc;

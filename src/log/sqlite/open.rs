@@ -39,7 +39,7 @@ pub(crate) enum OpenError {
 }
 
 impl OpenError {
-    fn new(path: &Path, error: SchemaError) -> Self {
+    pub(super) fn new(path: &Path, error: SchemaError) -> Self {
         let (path, problem) = (path.to_owned(), error.to_string());
         match error {
             SchemaError::Foreign => Self::Foreign { path, problem },
@@ -97,6 +97,12 @@ pub(super) fn again(
 /// Opens the database for reading. It must be the one that is written.
 pub(super) fn read_only(path: &Path, epoch: &Epoch) -> rusqlite::Result<Connection> {
     same(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?, epoch)
+}
+
+/// Opens a database for reading, whatever it is.
+pub(super) fn inspect(path: &Path) -> Result<Connection, OpenError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|error| OpenError::new(path, error.into()))
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {

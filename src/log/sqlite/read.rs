@@ -202,7 +202,7 @@ impl Shelf for Stored<'_> {
     }
 }
 
-fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let client_id = row.get_ref(3)?.as_blob()?.try_into().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(3, Type::Blob, Box::new(error))
     })?;

@@ -8,7 +8,7 @@ pub(crate) const BODY_DEPTH_MAX: usize = 64;
 
 /// Why a body cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyError {
+pub(crate) enum BodyError {
     /// More than [`BODY_DEPTH_MAX`].
     TooDeep,
     /// An escape of half a surrogate pair.
@@ -19,7 +19,7 @@ pub(super) enum BodyError {
 
 impl BodyError {
     /// The rule, in words for the peer.
-    pub(super) const fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::TooDeep => "`body` is nested more than 64 deep",
             Self::Surrogate => "`body` contains half a surrogate pair",
@@ -29,7 +29,7 @@ impl BodyError {
 }
 
 /// Checks a body that is known to be JSON, from its start to its end; its depth costs no stack.
-pub(super) fn check(body: &str) -> Result<(), BodyError> {
+pub(crate) fn check(body: &str) -> Result<(), BodyError> {
     let has_escapes = body.contains('\\');
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(&byte) = body.as_bytes().get(at) {

@@ -23,6 +23,7 @@ mod user_id;
 #[cfg(test)]
 mod documented;
 
+pub(crate) use body::check as check_body;
 pub(crate) use client_id::ClientId;
 pub(crate) use code::Code;
 pub(crate) use flood::Flood;
