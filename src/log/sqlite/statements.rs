@@ -89,7 +89,7 @@ statements! {
     LAST_CONVERSATION = "SELECT max(id) FROM conversations";
 
     /// Everything from a position on, for an export.
-    ALL = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    EVERYTHING = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
         WHERE seq > ?1 ORDER BY seq";
 
     /// The same of one conversation.
@@ -126,12 +126,10 @@ statements! {
         SET last_seq = ?2, removed_to = ?3, forgotten_to = 0, messages = ?4, oldest = ?5
         WHERE id = ?1";
 
-    KEEP_KEY = "INSERT OR IGNORE INTO kept_keys
+    /// A key from elsewhere, which is not to go before one that was kept here.
+    ADD_KEY = "INSERT OR IGNORE INTO kept_keys
         (client_id, user, conversation, seq, time, body_sha256, until)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-
-    REMOVE_KEPT_KEY = "DELETE FROM kept_keys
-        WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
 
     REMOVE_KEYS_UNTIL = "DELETE FROM kept_keys WHERE until < ?1";
 

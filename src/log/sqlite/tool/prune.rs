@@ -200,7 +200,7 @@ fn keep_key(
         return Ok(());
     }
     let hash: [u8; 32] = Sha256::digest(message.body.as_bytes()).into();
-    connection.prepare_cached(statements::KEEP_KEY)?.execute(params![
+    connection.prepare_cached(statements::ADD_KEY)?.execute(params![
         message.client_id.to_bytes(),
         message.user,
         conversation,

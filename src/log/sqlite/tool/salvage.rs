@@ -103,7 +103,7 @@ impl<S: Sink> Walk<'_, S> {
             statement = self.connection.prepare_cached(statements::ALL_OF)?;
             statement.query(params![position, id])?
         } else {
-            statement = self.connection.prepare_cached(statements::ALL)?;
+            statement = self.connection.prepare_cached(statements::EVERYTHING)?;
             statement.query(params![position])?
         };
         while let Some(row) = rows.next()? {
