@@ -62,7 +62,7 @@ pub fn calls(trace: &str) -> Vec<Call> {
         if let Some(resumed) = text.strip_prefix("<... ") {
             let Some((name, arguments, begin)) = open.remove(thread) else { continue };
             let (_, rest) = resumed.split_once(" resumed>").expect("it says so");
-            calls.extend(call(name, &(arguments + rest), (begin, line)));
+            calls.extend(call(name, &format!("{arguments}{rest}"), (begin, line)));
         } else if let Some((name, rest)) = text.split_once('(') {
             match rest.strip_suffix(" <unfinished ...>") {
                 Some(arguments) => {
