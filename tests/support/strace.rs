@@ -55,7 +55,7 @@ pub struct Call {
 
 /// The system calls of a trace (`strace -f`) that ended, those that began first in front.
 pub fn calls(trace: &str) -> Vec<Call> {
-    let (mut calls, mut open) = (Vec::new(), HashMap::new());
+    let (mut calls, mut open) = (Vec::new(), HashMap::<_, (String, String, usize)>::new());
     for (line, text) in trace.lines().enumerate() {
         let Some((thread, text)) = text.split_once(' ') else { continue };
         let text = text.trim_start();
