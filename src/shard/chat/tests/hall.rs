@@ -33,7 +33,7 @@ use crate::rooms::rules::{PresenceMode, RoomRule, RoomRules};
 use crate::shard::WAKER;
 use crate::shard::chat::Settings;
 use crate::shard::chat::reads::Rates;
-use crate::shard::chat::session::ChatSession;
+use crate::shard::chat::session::{ChatSession, Stage};
 use crate::shard::counters::Drop;
 use crate::shard::service::Service;
 use crate::shard::session::{Membership, Session, flag};
@@ -176,6 +176,13 @@ impl Hall {
     /// The reads that were asked for so far.
     pub(super) fn asked(&self) -> u64 {
         self.state.chat.as_ref().expect("a chat").reads.asked()
+    }
+
+    /// The room that the peer is being read for, to catch up.
+    pub(super) fn reading(&self, peer: usize) -> Option<&str> {
+        let chat = self.state.sessions[self.slot(peer) as usize].chat.as_ref()?;
+        let cursor = chat.cursors.iter().find(|cursor| matches!(cursor.stage, Stage::Reading))?;
+        self.state.rooms.get(cursor.room).chat.as_ref().map(|chat| chat.view.name())
     }
 
     /// The answer to one of the reads, by their number from 1 on.
