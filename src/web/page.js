@@ -159,7 +159,14 @@ $('another').addEventListener('click', () => {
   $('another').href = `/?as=${as}${location.hash}`;
 });
 window.addEventListener('hashchange', enterHash);
-window.addEventListener('pagehide', remember);
+window.addEventListener('pagehide', ({ persisted }) => {
+  remember();
+  // The browser may keep the page, frozen: its user is not here meanwhile. What is unsent would be given up, so not then.
+  if (persisted && chat?.queued === 0) chat.close();
+});
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) chat?.connect().catch(() => {}); // The rooms go on where they were.
+});
 document.addEventListener('visibilitychange', () => {
   if (isLookedAt(current)) current.look();
 });
