@@ -144,7 +144,34 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
+
+    #[test]
+    fn every_file_is_served() {
+        let pages = Pages::new(true);
+        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+        let (mut open, mut files) = (vec![web.clone()], 0);
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).expect("a directory can be read") {
+                let file = entry.expect("an entry").path();
+                if file.is_dir() {
+                    open.push(file);
+                    continue;
+                }
+                let below = file.strip_prefix(&web).expect("it is there");
+                let path = match below.to_str().expect("a plain name") {
+                    "index.html" => "/".to_owned(),
+                    name => format!("/{name}"),
+                };
+                let page = pages.find(&path).unwrap_or_else(|| panic!("{path} is not served"));
+                assert_eq!(fs::read_to_string(&file).expect("a text"), page.content);
+                files += 1;
+            }
+        }
+        assert_eq!(files, pages.0.len());
+    }
 
     #[test]
     fn a_browser_that_has_the_page_is_told_so() {

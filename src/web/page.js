@@ -113,7 +113,7 @@ function open(name, read) {
 
 function leave() {
   const left = current;
-  left.leave();
+  left.leave(() => conversations.has(left.name));
   left.timeline.view.remove();
   current = undefined;
   conversations.delete(left.name);
@@ -155,11 +155,18 @@ function enterHash() {
 $('leave').addEventListener('click', leave);
 $('rename').addEventListener('click', () => naming.ask(profile.name));
 $('another').addEventListener('click', () => {
-  const as = Array.from(crypto.getRandomValues(new Uint8Array(4)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-  $('another').href = `/?as=${as}${location.hash}`;
+  const [as] = crypto.getRandomValues(new Uint32Array(1));
+  $('another').href = `/?as=${as.toString(36)}${location.hash}`;
 });
 window.addEventListener('hashchange', enterHash);
-window.addEventListener('pagehide', remember);
+window.addEventListener('pagehide', ({ persisted }) => {
+  remember();
+  // The browser may keep the page, frozen: its user is not here meanwhile. Unsent messages would be given up by that.
+  if (persisted && chat?.queued === 0) chat.close();
+});
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) chat?.connect().catch(() => {}); // The rooms go on where they were.
+});
 document.addEventListener('visibilitychange', () => {
   if (isLookedAt(current)) current.look();
 });

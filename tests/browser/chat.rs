@@ -32,8 +32,16 @@ fn two_people_talk_and_see_each_other() {
     }
 
     bob.eval("location.href = 'about:blank'");
+    bob.wait_for("location.href === 'about:blank'");
     ann.wait_for(&format!("{COUNT} === '1 here'"));
     assert_eq!(ann.texts("#members li"), ["Ann"]);
+
+    // Back again, the page goes on where it was.
+    ann.say("Where were you?");
+    bob.eval("history.back()");
+    bob.wait_for("location.protocol === 'http:'");
+    bob.hear("Where were you?");
+    ann.wait_for(&format!("{COUNT} === '2 here'"));
 }
 
 #[test]

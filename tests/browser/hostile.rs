@@ -147,7 +147,7 @@ fn hostile_bodies_are_text() {
         said.iter().any(|text| text == "null")
             && said.iter().any(|text| text == "(nothing to see)")
     );
-    assert_eq!(ann.texts(".log a"), [""; 0], "nothing of it is a link");
+    assert_links_are_plain(&mut ann);
     assert_unharmed(&mut ann);
 
     // The same as history.
@@ -249,6 +249,19 @@ fn links_lead_where_they_say() {
         ])
     );
     assert_unharmed(&mut ann);
+}
+
+/// Fails unless every link is to the web and to where its text says.
+#[track_caller]
+fn assert_links_are_plain(tab: &mut Tab) {
+    let hosts = tab.eval(
+        "[...new Set([...document.querySelectorAll('.log a')].map((a) => {
+            const isPlain = a.href === new URL(a.textContent).href && a.rel === 'noopener noreferrer';
+            return isPlain ? new URL(a.href).origin : `${a.textContent} leads to ${a.href}`;
+        }))].sort()",
+    );
+    // That of an image's address, and what stands before a backslash.
+    assert_eq!(hosts, json!(["https://evil.invalid", "https://example.com"]));
 }
 
 /// Fails if anything ran, stands on the page that has no business there, or was asked for elsewhere.

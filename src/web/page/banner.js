@@ -13,7 +13,7 @@ export class Banner {
     });
   }
 
-  /** The chat's state, as its event tells it. The seconds are left out of what is read out: they change all the time. */
+  /** The chat's state, as its event tells it. The seconds are not read out: they change all the time. */
   show({ state, retryAt, error }) {
     clearTimeout(this.#timer);
     const words = {

@@ -1,4 +1,4 @@
-// What a message says. Clients send any JSON they like: this page's say `{text}`, and everything else is shown as it is.
+// What a message says. Clients send any JSON they like: this page's say `{text}`, and the rest is shown as it is.
 
 import { linked } from './links.js';
 import { clip, element } from './text.js';

@@ -51,6 +51,7 @@ export class Conversation {
     const { signal } = this.#listening;
     this.timeline.clear();
     this.typists.clear();
+    this.unread = 0; // It is counted again as the history comes.
     this.#self = { user: chat.user, name: chat.name };
     this.room = null;
     this.#entered = chat.join(this.name, { history: HISTORY });
@@ -67,10 +68,12 @@ export class Conversation {
     this.#changed();
   }
 
-  leave() {
+  /** Leaves, also where it was not entered yet, unless by then it is `isWanted` again. */
+  async leave(isWanted) {
     this.#listening.abort();
     this.typists.clear();
-    this.room?.leave();
+    const room = this.room ?? (await this.#entered.catch(() => null));
+    if (this.room || !isWanted()) room?.leave();
   }
 
   /** Says it: at once, or when there is a connection. */
@@ -160,7 +163,9 @@ export class Conversation {
 
   /** It has its ack. What a gap has passed over is in the log, too, but its event will not come. */
   #settle(outgoing) {
-    if (!outgoing.isPlaced && outgoing.ack.seq <= this.#passed) this.#place(outgoing, { from: this.#self, own: true, ...outgoing.ack });
+    if (!outgoing.isPlaced && outgoing.ack.seq <= this.#passed) {
+      this.#place(outgoing, { from: this.#self, own: true, ...outgoing.ack });
+    }
     if (outgoing.isPlaced) this.#outgoing.delete(outgoing.clientId);
   }
 

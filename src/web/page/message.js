@@ -7,7 +7,12 @@ const NAME_CHARS_MAX = 64;
 /** After this long the same sender is named again. */
 const GROUP_MS = 5 * 60_000;
 const CLOCK = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' });
-const DAY_AND_CLOCK = new Intl.DateTimeFormat([], { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+const DAY_AND_CLOCK = new Intl.DateTimeFormat([], {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+});
 
 /** What an item was made of, for those that stand next to it. */
 const facts = new WeakMap();

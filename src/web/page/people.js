@@ -44,7 +44,8 @@ export class People {
       return item;
     });
     const more = count - listed.length;
-    if (more > 0) items.push(element('li', 'quiet', `${items.length > 0 ? 'and ' : ''}${more.toLocaleString()} ${items.length > 0 ? 'others' : 'people'}`));
+    // Large rooms tell how many are there, not who.
+    if (more > 0) items.push(element('li', 'quiet', `${more.toLocaleString()} without a name here`));
     $('members').replaceChildren(...items);
   }
 }

@@ -82,7 +82,7 @@ export class Timeline {
 
   /** The next message. What belongs to history is not read out by screen readers. */
   add(message, history) {
-    this.log.ariaBusy = String(history);
+    if (history) this.#hush();
     this.#append(messageItem(message));
     if (!history) this.#newest.hidden = this.isAtEnd;
   }
@@ -138,6 +138,12 @@ export class Timeline {
     this.#list.replaceChildren(this.#older);
   }
 
+  /** What is added in this turn is not read out. */
+  #hush() {
+    this.log.setAttribute('aria-busy', 'true');
+    setTimeout(() => this.log.removeAttribute('aria-busy'), 0);
+  }
+
   #append(item) {
     this.#list.append(item);
     group(item);
@@ -179,7 +185,7 @@ export class Timeline {
   }
 
   #prepend({ messages, more }) {
-    this.log.ariaBusy = 'true';
+    this.#hush();
     const next = this.#older.nextElementSibling;
     const items = messages.map(messageItem);
     this.#older.after(...items);

@@ -64,7 +64,8 @@ export class Typists {
 
   /** Who types, as a sentence, or nothing. */
   sentence() {
-    const names = [...this.#typists.values()].slice(0, NAMED_MAX).map(({ name }) => isolated(clip(name, NAME_CHARS_MAX)));
+    const named = [...this.#typists.values()].slice(0, NAMED_MAX);
+    const names = named.map(({ name }) => isolated(clip(name, NAME_CHARS_MAX)));
     const count = this.#typists.size;
     if (count === 0) return [];
     if (count === 1) return [names[0], ' is typing'];
