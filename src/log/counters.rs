@@ -1,6 +1,13 @@
 //! What the log counts: plain totals since the start, added to by its threads and by whoever submits.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::shard::counters::Durations;
+
+#[allow(clippy::disallowed_types, reason = "between the writer and the telemetry, once a group")]
+type Mutex<T> = std::sync::Mutex<T>;
 
 /// One total that only rises.
 #[derive(Debug, Default)]
@@ -13,6 +20,21 @@ impl Total {
 
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long something took, each time.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram(Mutex<Durations>);
+
+impl Histogram {
+    pub(crate) fn record(&self, duration: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).record(duration);
+    }
+
+    /// What was recorded so far.
+    pub(crate) fn snapshot(&self) -> Durations {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -35,6 +57,8 @@ impl Gauge {
 pub(crate) struct Counters {
     /// Groups of drafts that an engine was asked to store.
     pub(crate) batches: Total,
+    /// How long the durable engine took for each of its groups, their commit included.
+    pub(crate) commits: Histogram,
     /// Messages that became part of the log.
     pub(crate) stored: Total,
     /// Drafts that were in the log already.

@@ -1,6 +1,7 @@
 //! What a shard holds of the log, and the start and the stop of what is behind it.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,9 +17,13 @@ use crate::log::readers::ReaderThread;
 use crate::log::retention::Retention;
 use crate::log::writer::{Clock, Engines, Writer};
 use crate::log::{Outlet, Read, Submission};
+use crate::panics;
 
 /// Submissions that wait for the writer. A shard has one a turn, so that this is many turns.
 const SUBMISSIONS_MAX: usize = 1024;
+
+/// Hears of a panic.
+pub(crate) type OnPanic = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a log is started with.
 pub(crate) struct Parts {
@@ -34,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) readers: usize,
     /// Messages older than this are skipped for who resumes or catches up.
     pub(crate) cursor_age_max: Option<Duration>,
+    /// Is told what a thread said that panicked.
+    pub(crate) on_panic: OnPanic,
     /// What the engines count with as well.
     pub(crate) counters: Arc<Counters>,
 }
@@ -87,6 +94,11 @@ impl Log {
         let _ = self.0.wakes.try_send(());
     }
 
+    /// Drafts that were taken and whose answers no mailbox has yet.
+    pub(crate) fn queued(&self) -> usize {
+        self.0.drafts.load(Ordering::Relaxed)
+    }
+
     /// What the log counts.
     pub(crate) fn counters(&self) -> &Counters {
         &self.0.counters
@@ -126,15 +138,16 @@ pub(crate) struct Running {
     log: Log,
     stop_writer: Sender<Instant>,
     stop_readers: Sender<()>,
-    writer: JoinHandle<()>,
-    readers: Vec<JoinHandle<()>>,
+    /// Whether all went well.
+    writer: JoinHandle<bool>,
+    readers: Vec<JoinHandle<bool>>,
 }
 
 impl Running {
     /// Starts the writer's thread and those of the readers.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
         let Parts { engines, rules, outlet, clock, drafts_max, reads_max, .. } = parts;
-        let Parts { readers, cursor_age_max, counters, .. } = parts;
+        let Parts { readers, cursor_age_max, counters, on_panic, .. } = parts;
         let (submissions, submissions_end) = bounded(SUBMISSIONS_MAX);
         let (reads, reads_end) = bounded(reads_max);
         let (wakes, wakes_end) = bounded(1);
@@ -174,7 +187,8 @@ impl Running {
             retention: Retention::new(),
             shared: shared.clone(),
         };
-        Self::spawn(Log(shared), writer, readers, (stop_writer, stop_readers))
+        let stops = (stop_writer, stop_readers);
+        Self::spawn(Log(shared), writer, readers, stops, &on_panic)
     }
 
     fn spawn(
@@ -182,13 +196,16 @@ impl Running {
         writer: Writer,
         readers: Vec<ReaderThread>,
         (stop_writer, stop_readers): (Sender<Instant>, Sender<()>),
+        on_panic: &OnPanic,
     ) -> io::Result<Self> {
         let name = |name: &str| thread::Builder::new().name(format!("uproar-log-{name}"));
         let readers = readers.into_iter().enumerate();
         let readers = readers
-            .map(|(number, reader)| name(&format!("reader-{number}")).spawn(|| reader.run()))
+            .map(|(number, reader)| {
+                name(&format!("reader-{number}")).spawn(watched(on_panic, || reader.run()))
+            })
             .collect::<io::Result<_>>()?;
-        let writer = name("writer").spawn(|| writer.run())?;
+        let writer = name("writer").spawn(watched(on_panic, || writer.run()))?;
         Ok(Self { log, stop_writer, stop_readers, writer, readers })
     }
 
@@ -205,10 +222,19 @@ impl Running {
         drop(stop_readers);
         let mut is_well = true;
         for reader in readers {
-            is_well &= reader.join().is_ok();
+            is_well &= reader.join().unwrap_or_default();
         }
         // A writer that is gone has stopped.
         let _ = stop_writer.send(deadline);
-        is_well & writer.join().is_ok()
+        is_well & writer.join().unwrap_or_default()
+    }
+}
+
+/// A thread's work, whose panic is told. Whether it went well.
+fn watched<W: FnOnce()>(on_panic: &OnPanic, work: W) -> impl FnOnce() -> bool + use<W> {
+    let on_panic = on_panic.clone();
+    move || {
+        let ended = catch_unwind(AssertUnwindSafe(work));
+        ended.inspect_err(|panic| on_panic(panics::message(&**panic))).is_ok()
     }
 }

@@ -134,9 +134,13 @@ impl Writer {
         }
         let engine = self.engines.get(keeping);
         let stored = engine.is_durable();
+        let start = Instant::now();
         let outcomes = engine.store(&drafts, (self.clock)()).unwrap_or_else(|_| {
             drafts.iter().map(|_| Outcome::Refused(Refused::Unavailable)).collect()
         });
+        if stored {
+            self.shared.counters.commits.record(start.elapsed());
+        }
         self.shared.counters.batches.add(1);
         let mut conversations = Conversations::default();
         for (draft, outcome) in drafts.into_iter().zip(outcomes) {

@@ -129,11 +129,14 @@ impl Builder {
         }));
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
+        let (events, ended) = bounded(listeners.len() + 2);
         let chat = match route {
-            Some(route) => Some(chat::start(&self.config, &hub, route, self.authenticate)?),
+            Some(route) => {
+                let (authenticate, events) = (self.authenticate, events.clone());
+                Some(chat::start(&self.config, &hub, route, authenticate, events)?)
+            }
             None => None,
         };
-        let (events, ended) = bounded(listeners.len() + 2);
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,

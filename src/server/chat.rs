@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use crate::config::{Config, Synchronous};
 use crate::gate::guests::Guests;
 use crate::hub::Hub;
@@ -17,7 +19,9 @@ use crate::log::writer::{Engines, system_clock};
 use crate::protocol::chat::reply::Limits;
 use crate::rooms::conversation::Conversation;
 use crate::rooms::rules::{Engine, RoomRules};
+use crate::server::run_error::RunError;
 use crate::server::start_error::StartError;
+use crate::server::stopper::Event;
 use crate::shard::chat::reads::{READS_MAX, Rates};
 use crate::shard::chat::{Authenticate, Settings};
 use crate::shard::ticks;
@@ -37,6 +41,7 @@ pub(super) fn start(
     hub: &Arc<Hub>,
     route: usize,
     authenticate: Option<Authenticate>,
+    events: Sender<Event>,
 ) -> Result<Chat, StartError> {
     let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
     let guests = Guests::open(directory.path()).map_err(StartError::System)?;
@@ -66,6 +71,7 @@ pub(super) fn start(
         cursor_age_max: Some(config.log.cursor_age_secs_max)
             .filter(|secs| *secs > 0)
             .map(Duration::from_secs),
+        on_panic: Arc::new(move |message| end_server(&events, message)),
         counters,
     })?;
     let settings = Settings {
@@ -85,6 +91,14 @@ pub(super) fn start(
         },
     };
     Ok(Chat { running, settings })
+}
+
+/// A log of which a thread is gone would leave everybody without answers.
+fn end_server(events: &Sender<Event>, message: &str) {
+    let error = RunError::Log { message: message.to_owned() };
+    tracing::error!(%error, "the server cannot go on");
+    // Full only of events that end the server just as well.
+    let _ = events.try_send(Event::Ended(Err(error)));
 }
 
 fn synchronous(config: &Config) -> sqlite::Synchronous {

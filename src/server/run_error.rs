@@ -14,6 +14,12 @@ pub enum RunError {
         /// What it said.
         message: String,
     },
+    /// A thread of the log panicked, and with it nothing could be stored or nothing read: the process should end.
+    #[error("the log panicked: {message}")]
+    Log {
+        /// What it said.
+        message: String,
+    },
     /// A shard's poll failed.
     #[error("shard {shard} failed: {source}")]
     Failed {

@@ -139,10 +139,12 @@ impl Cache {
     /// Leaves out what retention has removed.
     pub(super) fn trimmed(&self, trimmed: &[Trimmed]) {
         let mut state = self.state();
+        if trimmed.iter().any(|trimmed| trimmed.is_forgotten) {
+            state.forget_unknown();
+        }
         for Trimmed { conversation, removed_to, is_forgotten } in trimmed {
             if let Some(Entry::Loading(pending)) = state.entries.get_mut(conversation) {
                 pending.removed_to = pending.removed_to.max(*removed_to);
-                pending.is_spoiled |= is_forgotten;
             } else if *is_forgotten {
                 state.remove(conversation);
             } else {
@@ -210,6 +212,21 @@ impl State {
             change(recent);
             self.bytes = self.bytes - before + recent.bytes();
         }
+    }
+
+    /// What was said of conversations that the log does not know is not true any more when it forgets another one.
+    fn forget_unknown(&mut self) {
+        let mut unknown = Vec::new();
+        for (conversation, entry) in &mut self.entries {
+            match entry {
+                Entry::Loading(pending) => pending.is_spoiled = true,
+                Entry::Loaded { recent, .. } if recent.is_unknown() => {
+                    unknown.push(conversation.clone());
+                }
+                Entry::Loaded { .. } => {}
+            }
+        }
+        unknown.iter().for_each(|conversation| self.remove(conversation));
     }
 
     fn remove(&mut self, conversation: &Conversation) {

@@ -40,6 +40,11 @@ impl Recent {
         Self { standing, from, messages, bytes }
     }
 
+    /// Whether nothing was ever said that the log knows of.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.standing.last == 0
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -4,7 +4,9 @@ use rusqlite::Connection;
 
 use super::recorder::{Plan, Seen, World};
 use super::*;
+use crate::log::engine::{Keeping, Rule, Rules, Tidied, Unavailable};
 use crate::log::sqlite::FILE;
+use crate::log::writer::Engines;
 use crate::log::{Ack, Refused, Submission};
 
 const SHARDS: [&[View]; 1] = [&[]];
@@ -144,4 +146,36 @@ fn stopping_answers_everything_that_was_taken() {
     assert_eq!(seen.messages[&views[0]].len(), 500);
     let late = Submission { drafts: vec![draft(&room("a"), id(NOW, 501), "1")] };
     assert!(world.log.try_submit(late).is_err(), "nobody is there to answer");
+}
+
+/// An engine that is broken.
+struct Broken(Box<dyn Engine>);
+
+impl Engine for Broken {
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn store(&mut self, _: &[Draft], _: Millis) -> Result<Vec<Outcome>, Unavailable> {
+        panic!("broken by a test")
+    }
+
+    fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable> {
+        self.0.tidy(rules, now, budget)
+    }
+
+    fn reader(&self) -> Box<dyn Reader> {
+        self.0.reader()
+    }
+}
+
+#[test]
+fn a_panic_is_told_to_who_started_the_log() {
+    let broken =
+        |engines: Engines| Engines { durable: Box::new(Broken(engines.durable)), ..engines };
+    let rule = Rule { keeping: Keeping::Durable, age_max: None, messages_max: None };
+    let mut world = World::with(&plan(&SHARDS), broken, Arc::new(move |_: &Conversation| rule));
+    submit(&world, &[draft(&room("a"), id(NOW, 1), "1")]);
+    assert_eq!(world.panicked.recv().as_deref(), Ok("broken by a test"));
+    assert!(!world.stop());
 }

@@ -15,7 +15,7 @@ fn restart(bench: Bench) -> Bench {
     engine.close();
     drop((engine, reader));
     let directory = directory.expect("a database");
-    let engine = sqlite(directory.path(), seq_step, &Arc::default());
+    let engine = in_database(directory.path(), seq_step, &Arc::default());
     let (reader, engine) = (engine.reader(), Box::new(engine));
     Bench { reader, engine, seq_step, directory: Some(directory) }
 }

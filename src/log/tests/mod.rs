@@ -2,6 +2,7 @@
 
 mod answers;
 mod backlog;
+mod cache;
 mod database;
 mod keys;
 mod pages;
@@ -18,7 +19,7 @@ use super::counters::Counters;
 use super::data_dir::DataDir;
 use super::engine::{Engine, Outcome, Reader, Window};
 use super::memory::{self, Memory};
-use super::sqlite::{Options, Sqlite, Synchronous};
+use super::sqlite::{self, Options, Sqlite, Synchronous};
 use super::{Draft, Finding, Millis, Origin, Page, Query, Seq};
 use crate::protocol::SessionId;
 use crate::protocol::chat::{ClientId, Identity};
@@ -65,7 +66,7 @@ fn options(seq_step: u64) -> Options {
     }
 }
 
-fn sqlite(directory: &Path, seq_step: u64, counters: &Arc<Counters>) -> Sqlite {
+fn in_database(directory: &Path, seq_step: u64, counters: &Arc<Counters>) -> Sqlite {
     let directory = Arc::new(DataDir::lock(directory).expect("nobody else has it"));
     Sqlite::open(directory, options(seq_step), counters.clone()).expect("it opens")
 }
@@ -92,7 +93,7 @@ impl Bench {
 
     fn sqlite(seq_step: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = sqlite(directory.path(), seq_step, &Arc::default());
+        let engine = in_database(directory.path(), seq_step, &Arc::default());
         let (reader, engine) = (engine.reader(), Box::new(engine));
         Self { reader, engine, seq_step, directory: Some(directory) }
     }

@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) running: Option<Running>,
     pub(super) recorder: Arc<Recorder>,
     directory: TempDir,
+    /// What a thread said that panicked.
+    pub(super) panicked: Receiver<String>,
 }
 
 pub(super) struct Plan<'a> {
@@ -89,7 +91,7 @@ impl World {
         let counters = Arc::new(Counters::default());
         let directory = tempfile::tempdir().expect("a directory");
         let engines = Engines {
-            durable: Box::new(sqlite(directory.path(), plan.seq_step, &counters)),
+            durable: Box::new(in_database(directory.path(), plan.seq_step, &counters)),
             memory: Box::new(in_memory(plan.seq_step, usize::MAX)),
         };
         let mailbox = |views: &&[View]| Mailbox {
@@ -100,6 +102,7 @@ impl World {
             was_full: AtomicBool::new(false),
         };
         let recorder = Arc::new(Recorder(plan.views.iter().map(mailbox).collect()));
+        let (panics, panicked) = bounded(1);
         let running = Running::start(Parts {
             engines: change(engines),
             rules,
@@ -109,10 +112,11 @@ impl World {
             reads_max: 16,
             readers: 2,
             cursor_age_max: None,
+            on_panic: Arc::new(move |message| panics.send(message.to_owned()).expect("a place")),
             counters,
         });
         let running = running.expect("threads start");
-        Self { log: running.log(), running: Some(running), recorder, directory }
+        Self { log: running.log(), running: Some(running), recorder, directory, panicked }
     }
 
     pub(super) fn directory(&self) -> &Path {

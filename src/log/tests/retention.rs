@@ -16,7 +16,7 @@ fn keep(age_max: Option<Millis>, messages_max: Option<u64>) -> Box<Rules> {
 }
 
 /// A whole pass in steps of that size; how many messages went in each.
-fn pass(bench: &mut Bench, rules: &Rules, now: Millis, budget: usize) -> Vec<usize> {
+pub(super) fn pass(bench: &mut Bench, rules: &Rules, now: Millis, budget: usize) -> Vec<usize> {
     let mut steps = Vec::new();
     loop {
         let Tidied { removed, is_over } =
@@ -97,6 +97,38 @@ fn what_was_missed_is_told() {
         assert_eq!((page.gap, page.reached, page.more), (Some((all[7], all[9])), all[9], false));
         let page = bench.page(&resume(&view, &epoch, all[9]));
         assert_eq!((page.gap, page.reached, page.more), (None, all[9], false));
+    });
+}
+
+#[test]
+fn what_is_too_old_for_a_cursor_is_skipped_and_told() {
+    with_each(|bench| {
+        let (a, view) = (room("a"), View::room("a"));
+        let all: Vec<_> = (0..20)
+            .map(|n| draft(&a, id(NOW, n), "1"))
+            .zip(0..)
+            .map(|(draft, n)| seq(bench.store(&[draft], NOW + n / 2 * 10).remove(0)))
+            .collect();
+        let epoch = bench.page(&open(&view, 1)).epoch;
+        let mut find = |query: &Query, since| match bench.reader.find(query, since) {
+            Ok(Finding::Page(page)) => page,
+            other => panic!("{other:?}"),
+        };
+        // Two messages each ten milliseconds: `old` are older.
+        for (since, old) in [(0, 0), (NOW, 0), (NOW + 1, 2), (NOW + 50, 10), (NOW + 91, 20)] {
+            for seen in [0, 1, 9, 10, 19, 20] {
+                let position = if seen == 0 { 0 } else { all[seen - 1] };
+                let gap = (old > seen).then(|| (position, all[old.max(1) - 1]));
+                let page = find(&after(&view, position), since);
+                let expected = &all[seen.max(old)..];
+                assert_eq!((page.gap, seqs(&page).as_slice()), (gap, expected), "{old} {seen}");
+                let page = find(&resume(&view, &epoch, position), since);
+                let reached = gap.map_or(position, |(_, to)| to);
+                assert_eq!((page.gap, page.reached), (gap, reached));
+                assert_eq!(page.more, reached < all[19]);
+            }
+        }
+        assert_eq!(find(&open(&view, 20), NOW + 91).ends.len(), 20, "history is for who asks");
     });
 }
 
