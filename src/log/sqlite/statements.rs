@@ -52,7 +52,7 @@ statements! {
         JOIN conversations ON conversations.id = directs.conversation
         WHERE user = ?1 AND other > ?2 ORDER BY other LIMIT ?3";
 
-    /// Some conversations, for retention to look at.
+    /// Some conversations, one after the other by their rows.
     CONVERSATIONS = "SELECT id, key, last_seq, removed_to, forgotten_to, messages, oldest
         FROM conversations WHERE id > ?1 ORDER BY id LIMIT ?2";
 
@@ -89,21 +89,17 @@ statements! {
     LAST_CONVERSATION = "SELECT max(id) FROM conversations";
 
     /// Everything from a position on, for an export.
-    ALL = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    MESSAGES = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
         WHERE seq > ?1 ORDER BY seq";
 
     /// The same of one conversation.
-    ALL_OF = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    MESSAGES_OF = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
         WHERE conversation = ?2 AND seq > ?1 ORDER BY seq";
 
     KEPT_KEYS = "SELECT client_id, user, conversation, seq, time, body_sha256, until FROM kept_keys
         WHERE client_id >= x'' ORDER BY client_id, user, conversation";
 
     KEY_OF = "SELECT key FROM conversations WHERE id = ?1";
-
-    /// One conversation after the other, by their rows.
-    NEXT_CONVERSATION = "SELECT id, key, last_seq, removed_to, messages, oldest FROM conversations
-        WHERE id > ?1 ORDER BY id LIMIT 1";
 
     /// The rows of conversations that there are messages, and kept keys, of.
     NEXT_WITH_MESSAGES = "SELECT conversation FROM messages
@@ -114,40 +110,18 @@ statements! {
 
     DIRECT = "SELECT conversation FROM directs WHERE user = ?1 AND other = ?2";
 
-    ALL_DIRECTS = "SELECT user, other, conversation FROM directs
+    EVERY_DIRECT = "SELECT user, other, conversation FROM directs
         WHERE user >= '' ORDER BY user, other";
 
     TIME_OF = "SELECT time FROM messages WHERE seq = ?1";
+
+    COUNT_BEFORE = "SELECT count(*) FROM messages WHERE conversation = ?1 AND time < ?2";
 
     NEW_EPOCH = "UPDATE log SET epoch = lower(hex(randomblob(8))) WHERE id = 1";
 
     /// After messages of another log came. Nobody knows a position of before.
     SET_IMPORTED = "UPDATE conversations
         SET last_seq = ?2, removed_to = ?3, forgotten_to = 0, messages = ?4, oldest = ?5
-        WHERE id = ?1";
-
-    KEEP_KEY = "INSERT OR IGNORE INTO kept_keys
-        (client_id, user, conversation, seq, time, body_sha256, until)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-
-    REMOVE_KEPT_KEY = "DELETE FROM kept_keys
-        WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
-
-    REMOVE_KEYS_UNTIL = "DELETE FROM kept_keys WHERE until < ?1";
-
-    /// The times of a conversation's messages.
-    TIMES = "SELECT seq, time FROM messages WHERE conversation = ?1 AND seq > ?2 ORDER BY seq";
-
-    /// The latest message but so many.
-    FROM_END = "SELECT seq FROM messages WHERE conversation = ?1
-        ORDER BY seq DESC LIMIT 1 OFFSET ?2";
-
-    COUNT_UP_TO = "SELECT count(*) FROM messages WHERE conversation = ?1 AND seq <= ?2";
-
-    REMOVE_MESSAGE = "DELETE FROM messages WHERE seq = ?1";
-
-    /// After the oldest messages were removed.
-    SET_PRUNED = "UPDATE conversations SET removed_to = ?2, messages = max(messages - ?3, 0), oldest = ?4
         WHERE id = ?1";
 }
 
