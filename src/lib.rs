@@ -76,5 +76,6 @@ mod telemetry;
 
 pub use config::Config;
 pub use handle::{Busy, Handle};
+pub use protocol::chat::Identity;
 pub use protocol::{Close, CloseReason, Context, Handler, Message, Request, SessionId};
 pub use server::{Builder, RunError, Server, StartError, Stopper};

@@ -4,6 +4,7 @@ use metrics::Unit;
 
 use crate::http::Refusal;
 use crate::protocol::CloseReason;
+use crate::protocol::chat::Code;
 use crate::shard::counters::{AcceptError, Drop};
 
 /// What kind of values a metric has.
@@ -76,6 +77,16 @@ metrics! {
         "System calls that write to session sockets; deliveries by writes is how many frames one carries.";
     DROPS = "uproar_drops_total", Counter, ["shard", "reason"],
         "Frames queued and let go, by why.";
+    FELL_BEHIND = "uproar_sessions_fell_behind_total", Counter, ["shard"],
+        "Times a chat session read so slowly that its rooms' messages are read from the log for it.";
+    LOG_ROOM_READS = "uproar_log_room_reads_total", Counter, ["shard"],
+        "Times a shard read the log for all members of a room, because messages did not fit its mailbox.";
+    CHAT_ERRORS = "uproar_chat_errors_total", Counter, ["shard", "code"],
+        "Errors that chat sessions were answered with, by code.";
+    LOG_DRAFTS = "uproar_log_drafts", Gauge, ["shard"],
+        "Messages of chat sessions handed to the log and neither stored nor refused yet.";
+    LOG_READS_PENDING = "uproar_log_reads_pending", Gauge, ["shard"],
+        "Reads of the log that a shard has asked for and not been answered.";
     FANOUT_DURATION = "uproar_fanout_duration_seconds", Histogram, ["shard"],
         "From the first frame read to the last member written to, once for each room and flush.";
     HOP_DURATION = "uproar_hop_duration_seconds", Histogram, ["shard"],
@@ -143,6 +154,7 @@ impl Metric {
             ("reason", CONNECTIONS_REFUSED) => Some(&Refusal::LABELS),
             ("reason", ACCEPT_ERRORS) => Some(&AcceptError::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
+            ("code", CHAT_ERRORS) => Some(&Code::TEXTS),
             _ => None,
         }
     }

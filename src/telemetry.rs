@@ -12,6 +12,7 @@ use crate::exposition::Exposition;
 use crate::hub::Hub;
 use crate::metrics as names;
 use crate::protocol::CloseReason;
+use crate::protocol::chat::Code;
 use crate::shard::counters::{AcceptError, Counters, Drop, Durations};
 
 /// How often the shards' counters are taken over, and the recorder's samples put into their buckets.
@@ -60,6 +61,7 @@ pub(crate) struct ShardMetrics {
     closed: Vec<Counter>,
     dropped: Vec<Counter>,
     accept_errors: Vec<Counter>,
+    chat_errors: Vec<Counter>,
     totals: Series<Counter, u64>,
     gauges: Series<Gauge, usize>,
     requests_refused: Counter,
@@ -76,18 +78,19 @@ impl ShardMetrics {
         counters: Receiver<Box<Counters>>,
     ) -> Self {
         let shard = shard.to_string();
-        let by_reason = |name: &'static str, labels: &[&'static str]| -> Vec<Counter> {
+        let by = |label: &'static str, name: &'static str, values: &[&'static str]| {
             let one =
-                |label: &&'static str| counter!(name, "shard" => shard.clone(), "reason" => *label);
-            labels.iter().map(one).collect()
+                |value: &&'static str| counter!(name, "shard" => shard.clone(), label => *value);
+            values.iter().map(one).collect::<Vec<_>>()
         };
         Self {
             counters,
             before: Box::default(),
             protocols: by_protocol(&shard, protocols),
-            closed: by_reason(names::SESSIONS_CLOSED, &CloseReason::LABELS),
-            dropped: by_reason(names::DROPS, &Drop::LABELS),
-            accept_errors: by_reason(names::ACCEPT_ERRORS, &AcceptError::LABELS),
+            closed: by("reason", names::SESSIONS_CLOSED, &CloseReason::LABELS),
+            dropped: by("reason", names::DROPS, &Drop::LABELS),
+            accept_errors: by("reason", names::ACCEPT_ERRORS, &AcceptError::LABELS),
+            chat_errors: by("code", names::CHAT_ERRORS, &Code::TEXTS),
             totals: totals(&shard),
             gauges: gauges(&shard),
             requests_refused: counter!(names::REQUESTS_REFUSED, "shard" => shard.clone()),
@@ -108,6 +111,7 @@ impl ShardMetrics {
         absolute(&self.closed, &now.closed);
         absolute(&self.dropped, &now.dropped);
         absolute(&self.accept_errors, &now.accept_errors);
+        absolute(&self.chat_errors, &now.errors);
         for (total, value) in &self.totals {
             total.absolute(value(&now));
         }
@@ -168,6 +172,8 @@ fn totals(shard: &str) -> Series<Counter, u64> {
         (to(names::BATCHES, "out"), |now| now.batches_out),
         (of(names::MAILBOX_FULL), |now| now.mailbox_full),
         (of(names::PAUSES), |now| now.pauses),
+        (of(names::FELL_BEHIND), |now| now.fell_behind),
+        (of(names::LOG_ROOM_READS), |now| now.room_reads),
     ]
 }
 
@@ -178,6 +184,8 @@ fn gauges(shard: &str) -> Series<Gauge, usize> {
         (of(names::MAILBOX_BATCHES), |now| now.mailbox_batches),
         (of(names::PAUSED), |now| now.paused),
         (of(names::OUTBOX_BYTES), |now| now.outbox_bytes),
+        (of(names::LOG_DRAFTS), |now| now.log_drafts),
+        (of(names::LOG_READS_PENDING), |now| now.log_reads),
     ]
 }
 

@@ -1,12 +1,18 @@
-//! What people see: the demo page and a tutorial's own client, in a real browser against the real binary.
+//! What people see: the demo's pages and a tutorial's own client, in a real browser against the real binary.
 //!
+//! The relay page and the tutorial are here, the chat page in `browser/chat.rs` and its neighbours.
 //! What goes over the wire is tested elsewhere, byte by byte; here it counts that a browser agrees.
 
 #![allow(clippy::expect_used, reason = "the functions that the tests share fail the test")]
 
 mod browser {
+    mod chat;
     pub(crate) mod chromium;
     pub(crate) mod deadline;
+    mod delivery;
+    mod hostile;
+    mod marks;
+    mod person;
     pub(crate) mod server;
     pub(crate) mod site;
     pub(crate) mod tab;
@@ -19,7 +25,7 @@ use browser::tab::Tab;
 
 const OPEN: &str = "document.getElementById('state')?.dataset.state === 'open'";
 const LOST: &str = "document.getElementById('state').dataset.state === 'waiting'";
-/// Another page's connection to the lobby, for what the demo page itself would never send.
+/// Another page's connection to the lobby, for what the relay page itself would never send.
 const CONNECT: &str = "new Promise((ok, no) => {
     window.ws = new WebSocket('ws://localhost:8080');
     ws.onopen = () => ok(true);
@@ -31,8 +37,8 @@ fn two_tabs_chat_through_a_restart() {
     let port = free_port();
     let server = Server::start(port);
     let mut chromium = Chromium::start();
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
-    let mut bob = enter(&mut chromium, &server.page(), "Bob");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
+    let mut bob = enter(&mut chromium, &server.relay_page(), "Bob");
     say(&mut ann, "Is anybody there?");
     bob.wait_for_text(".theirs .text", "Is anybody there?");
     bob.wait_for_text(".theirs .name", "Ann");
@@ -68,9 +74,10 @@ fn two_tabs_chat_through_a_restart() {
 fn the_page_lives_under_its_strict_policy() {
     let server = Server::start(free_port());
     let mut chromium = Chromium::start();
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
-    let policy =
-        ann.eval("fetch('/').then((answer) => answer.headers.get('content-security-policy'))");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
+    let policy = ann.eval(
+        "fetch('/relay.html').then((answer) => answer.headers.get('content-security-policy'))",
+    );
     let directives: Vec<&str> =
         policy.as_str().expect("the page has a policy").split(';').map(str::trim).collect();
     for directive in
@@ -94,8 +101,8 @@ fn markup_is_shown_as_text() {
     let name = "<b>Eve</b>";
     let payload =
         r#"<img src=x onerror="window.harmed = 1"><script>window.harmed = 1</script>&lt;"#;
-    let mut eve = enter(&mut chromium, &server.page(), name);
-    let mut bob = enter(&mut chromium, &server.page(), "Bob");
+    let mut eve = enter(&mut chromium, &server.relay_page(), name);
+    let mut bob = enter(&mut chromium, &server.relay_page(), "Bob");
     say(&mut eve, payload);
     bob.wait_for_text(".theirs .text", payload);
     bob.wait_for_text(".theirs .name", name);
@@ -111,13 +118,13 @@ fn rooms_are_apart() {
     let server = Server::start(free_port());
     let mut chromium = Chromium::start();
     let room = "tea & crème/brûlée";
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
     let mut bob = enter(
         &mut chromium,
-        &format!("{}#tea%20%26%20cr%C3%A8me%2Fbr%C3%BBl%C3%A9e", server.page()),
+        &format!("{}#tea%20%26%20cr%C3%A8me%2Fbr%C3%BBl%C3%A9e", server.relay_page()),
         "Bob",
     );
-    let mut cat = enter(&mut chromium, &server.page(), "Cat");
+    let mut cat = enter(&mut chromium, &server.relay_page(), "Cat");
     assert_eq!(bob.eval("document.getElementById('room').value"), room);
     cat.fill("#room", room);
     cat.press_enter();
@@ -143,7 +150,7 @@ fn other_clients_are_shown_as_they_speak() {
     let port = free_port();
     let server = Server::start(port);
     let mut chromium = Chromium::start();
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
     let mut other = chromium.open(&site::serve("<title>Other</title>".into()));
     other.wait_for("document.title === 'Other'");
     other.eval(&CONNECT.replace("8080", &port.to_string()));
@@ -165,7 +172,7 @@ fn everything_on_the_page_has_a_bound() {
     let port = free_port();
     let server = Server::start(port);
     let mut chromium = Chromium::start();
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
     let mut other = chromium.open(&site::serve("<title>Other</title>".into()));
     other.wait_for("document.title === 'Other'");
     other.eval(&CONNECT.replace("8080", &port.to_string()));
@@ -204,7 +211,7 @@ fn everything_on_the_page_has_a_bound() {
 fn the_page_fits_a_phone_in_light_and_dark() {
     let server = Server::start(free_port());
     let mut chromium = Chromium::start();
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
     ann.emulate((320, 568), "light");
     say(&mut ann, &"long".repeat(100));
     ann.wait_for("innerWidth === 320 && document.documentElement.scrollWidth === 320");
@@ -237,7 +244,7 @@ fn a_tutorials_client_chats_from_another_port_and_from_a_file() {
     let server = Server::start(port);
     converse(&mut served, &mut saved, "second");
 
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
     send(&mut saved, "hello, page");
     ann.wait_for_text(".theirs .text", "hello, page");
     say(&mut ann, "hello, file");
@@ -248,8 +255,8 @@ fn a_tutorials_client_chats_from_another_port_and_from_a_file() {
 fn a_reader_stays_where_they_scrolled() {
     let server = Server::start(free_port());
     let mut chromium = Chromium::start();
-    let mut ann = enter(&mut chromium, &server.page(), "Ann");
-    let mut bob = enter(&mut chromium, &server.page(), "Bob");
+    let mut ann = enter(&mut chromium, &server.relay_page(), "Ann");
+    let mut bob = enter(&mut chromium, &server.relay_page(), "Bob");
     say(&mut bob, &"a long story\n".repeat(200));
     ann.wait_for(
         "document.querySelector('.theirs') && document.getElementById('log').scrollTop === 0",
@@ -267,7 +274,7 @@ fn a_reader_stays_where_they_scrolled() {
     assert_eq!(ann.eval("document.getElementById('log').scrollTop"), 0);
 }
 
-/// Opens the demo page, and takes a name once it is connected.
+/// Opens the relay page, and takes a name once it is connected.
 fn enter(chromium: &mut Chromium, page: &str, name: &str) -> Tab {
     let mut tab = chromium.open(page);
     tab.wait_for(OPEN);
@@ -275,7 +282,7 @@ fn enter(chromium: &mut Chromium, page: &str, name: &str) -> Tab {
     tab
 }
 
-/// Types a message into the demo page and presses Enter.
+/// Types a message into the relay page and presses Enter.
 fn say(tab: &mut Tab, text: &str) {
     tab.fill("#text", text);
     tab.press_enter();

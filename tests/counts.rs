@@ -8,8 +8,6 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Barrier};
 
 use uproar::{Context, Handler, Message, Request};
@@ -17,6 +15,7 @@ use uproar::{Context, Handler, Message, Request};
 use support::client::{Client, frame};
 use support::embedded::Embedded;
 use support::server::{Server, metric};
+use support::strace::Traced;
 use support::wait_for;
 
 const WRITES: &str = "uproar_writes_total";
@@ -179,33 +178,15 @@ fn sixteen_senders(held: &mut Held) {
 
 /// The system calls of a server that so many members get so many messages from, one at a time.
 fn system_calls(members: usize, messages: usize) -> BTreeMap<String, i64> {
-    let summary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("strace-{members}"));
-    let mut command = Command::new("strace");
-    command.args(["-f", "-c", "-o"]).arg(&summary).arg(env!("CARGO_BIN_EXE_uproar"));
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--shards", "1"]);
-    let is_there = Command::new("strace").arg("--version").output().is_ok();
-    assert!(is_there, "this test needs strace: apt-get install strace");
-    let mut server = Server::spawn(command);
-    let mut receivers: Vec<_> =
-        (0..members).map(|_| Client::connect(server.address, "/")).collect();
-    let mut sender = Client::connect(server.address, "/");
+    let traced = Traced::start(&format!("strace-{members}"), &["-c"], &["--shards", "1"]);
+    let address = traced.server.address;
+    let mut receivers: Vec<_> = (0..members).map(|_| Client::connect(address, "/")).collect();
+    let mut sender = Client::connect(address, "/");
     for _ in 0..messages {
         sender.send("one at a time");
         receivers.iter_mut().for_each(|receiver| drop(receiver.next()));
     }
-    terminate_child_of(server.pid());
-    assert!(server.wait().success());
-    let summary = std::fs::read_to_string(summary).expect("strace writes a summary");
-    parse(&summary)
-}
-
-/// strace itself is not told: it ends when what it traces has.
-fn terminate_child_of(strace: u32) {
-    let children = format!("/proc/{strace}/task/{strace}/children");
-    let children = std::fs::read_to_string(children).expect("strace runs");
-    let child = children.trim();
-    let status = Command::new("kill").args(["-s", "TERM", child]).status().expect("kill runs");
-    assert!(status.success(), "{child}");
+    parse(&traced.finish())
 }
 
 /// `% time  seconds  usecs/call  calls  [errors]  syscall`

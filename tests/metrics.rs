@@ -94,7 +94,7 @@ fn label_values_are_bounded() {
             let got = families[metric.name].values(label);
             let expected: BTreeSet<&str> = match *label {
                 "shard" => ["0", "1"].into(),
-                "protocol" => ["relay", "echo"].into(),
+                "protocol" => ["relay", "echo", "chat"].into(),
                 "version" => [env!("CARGO_PKG_VERSION")].into(),
                 label => {
                     metric.values(label).expect("a label has its values").iter().copied().collect()

@@ -102,6 +102,11 @@ impl Ledger {
         Self { rows: vec![row; senders as usize].into(), gaps: None }
     }
 
+    /// How many senders it is over.
+    pub(crate) fn senders(&self) -> u32 {
+        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
+    }
+
     /// Notes the arrival of number `seq` of `sender`, and counts in `faults` what is wrong with it.
     #[inline]
     pub(crate) fn note(&mut self, sender: u32, seq: u32, faults: &mut Faults) -> Arrival {

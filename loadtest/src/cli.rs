@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::message::{MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN};
 
-/// Loads a WebSocket relay server and audits every frame that comes back.
+/// Loads a WebSocket relay or chat server and audits every frame that comes back.
 ///
 /// Exit code 0: everything arrived once, in order, unchanged, and no connection was lost. 1: something was not so.
 /// 2: the run could not be set up.
@@ -24,12 +24,15 @@ pub(crate) enum Scenario {
     Connect(ConnectArguments),
     /// Let senders talk to the members of rooms: deliveries/s, latency, and an audit of every frame at every member.
     Fanout(FanoutArguments),
+    /// Let sessions talk in rooms of the chat, cut some off and let them resume: acks/s, deliveries/s, latencies, and an
+    /// audit of every message at every session: everything acknowledged, once, in one order for all.
+    Chat(ChatArguments),
 }
 
 /// Where to, and how.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonArguments {
-    /// The server. The path may hold `{room}`; without a path it is `/relay/{room}`.
+    /// The server. The path may hold `{room}`; without a path it is `/relay/{room}`, or `/chat` for a chat.
     #[arg(long, default_value = "ws://127.0.0.1:8080")]
     pub(crate) url: String,
     /// The server's Prometheus endpoint, scraped before and after: CPU per delivery, frames per write, memory.
@@ -124,6 +127,78 @@ pub(crate) struct FanoutArguments {
     pub(crate) drain: Duration,
 }
 
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ChatArguments {
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+    /// Sessions, senders among them: guests that are in their rooms before the first message.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sessions: u32,
+    /// Rooms.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rooms: u32,
+    /// Rooms that each session joins; a sender sends to its own in turn.
+    #[arg(long, value_name = "ROOMS", default_value_t = 2)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) rooms_per_session: u32,
+    /// The exponent of Zipf's law, by which some rooms are larger than others; 0 makes all equally likely.
+    #[arg(long, default_value = "1", value_parser = skew)]
+    pub(crate) skew: f64,
+    /// Sessions that send.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) senders: u32,
+    /// Bytes of text in each body: 56 to 1048576.
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = message_bytes)]
+    pub(crate) body_bytes: usize,
+    /// Messages of history that each join asks for.
+    #[arg(long, value_name = "MSGS", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) history: u32,
+    /// Open loop: messages per second of all senders together, sent by a timetable whatever comes back.
+    #[arg(long, value_name = "MSGS/S", default_value = "100", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Saturation: each sender keeps this many of its messages unacknowledged.
+    #[arg(long, value_name = "MSGS", conflicts_with = "rate")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) window: Option<u32>,
+    /// Seconds to measure for, after the warm-up.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = positive_secs)]
+    pub(crate) duration: Duration,
+    /// Seconds to send before measuring; these messages are audited too.
+    #[arg(long, value_name = "SECS", default_value = "2", value_parser = secs)]
+    pub(crate) warmup: Duration,
+    /// Resume storms, spread over the measured time: each cuts sessions off at once, without a Close, which then come
+    /// back and resume each of their rooms where they were.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) storms: u32,
+    /// The share of the sessions that a storm cuts off, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
+    pub(crate) storm_share: f64,
+    /// Seconds that they stay away before they dial.
+    #[arg(long, value_name = "SECS", default_value = "0.5", value_parser = secs)]
+    pub(crate) storm_away: Duration,
+    /// Further sessions that join, with history, one after the other while the others send, and stay.
+    #[arg(long, value_name = "SESSIONS", default_value_t = 0)]
+    pub(crate) late: u32,
+    /// Rooms are called NAME-0, NAME-1, and so on [default: names of this run's own].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) room: Option<String>,
+    /// Seconds in which nothing at all arrives, after the senders have stopped, until what is missing counts as lost.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = positive_secs)]
+    pub(crate) drain: Duration,
+}
+
+impl ChatArguments {
+    /// Refuses what contradicts itself.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.senders > self.sessions {
+            bail!("--senders {}: there are {} sessions", self.senders, self.sessions);
+        }
+        Ok(())
+    }
+}
+
 impl CommonArguments {
     /// Threads that drive connections.
     pub(crate) fn threads(&self) -> usize {
@@ -186,6 +261,20 @@ fn rate(text: &str) -> Result<f64, String> {
         .and_then(|rate| if rate < 1e-3 { Err("less than 0.001".to_owned()) } else { Ok(rate) })
 }
 
+fn skew(text: &str) -> Result<f64, String> {
+    between(text, 10.0)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    between(text, 1.0)
+}
+
+fn between(text: &str, most: f64) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let fits = (0.0..=most).contains(&number);
+    if fits { Ok(number) } else { Err(format!("not between 0 and {most}")) }
+}
+
 fn message_bytes(text: &str) -> Result<usize, String> {
     let size: usize = text.parse().map_err(|_| "not a number of bytes".to_owned())?;
     if (MESSAGE_BYTES_MIN..=MESSAGE_BYTES_MAX).contains(&size) {
@@ -208,7 +297,7 @@ mod tests {
                 arguments.check().map_err(|error| error.to_string())?;
                 Ok(arguments)
             }
-            Scenario::Connect(_) => Err("not fanout".to_owned()),
+            _ => Err("not fanout".to_owned()),
         }
     }
 
@@ -232,6 +321,27 @@ mod tests {
         ];
         for (arguments, option) in cases {
             let error = fanout(arguments).unwrap_err();
+            assert!(error.contains(option), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_of_a_chat_are_refused_too() {
+        let cases: [(&[&str], &str); 6] = [
+            (&["--senders", "4", "--sessions", "3"], "--senders"),
+            (&["--body-bytes", "55"], "--body-bytes"),
+            (&["--skew=-1"], "--skew"),
+            (&["--storm-share", "1.1"], "--storm-share"),
+            (&["--history", "1001"], "--history"),
+            (&["--rate", "10", "--window", "4"], "--window"),
+        ];
+        for (arguments, option) in cases {
+            let words = ["loadtest", "chat"].iter().chain(arguments);
+            let error = match Cli::try_parse_from(words).map(|cli| cli.scenario) {
+                Err(error) => error.to_string(),
+                Ok(Scenario::Chat(arguments)) => arguments.check().unwrap_err().to_string(),
+                Ok(other) => panic!("{other:?}"),
+            };
             assert!(error.contains(option), "{arguments:?}: {error}");
         }
     }

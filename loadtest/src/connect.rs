@@ -13,13 +13,14 @@ use crate::message::{Codec, MESSAGE_BYTES_MIN};
 use crate::plan::{Class, Pace, Plan, Room};
 use crate::report::{self, ConnectReport, Opening};
 use crate::run::{self, Ground};
+use crate::target::RELAY;
 use crate::worker::crew::Crew;
 use crate::{progress, scrape};
 
 /// Opens the connections, holds them, and says what came of both.
 pub(crate) fn run(arguments: &ConnectArguments) -> Result<Verdict> {
     let common = &arguments.common;
-    let ground = Ground::prepare(common, u64::from(arguments.connections))?;
+    let ground = Ground::prepare(common, RELAY, u64::from(arguments.connections))?;
     let plan = Arc::new(plan(arguments, ground.run));
     let clock = Clock::start();
     let crew = Crew::start_threads(&plan, clock, std::time::Duration::ZERO)?;

@@ -22,6 +22,7 @@ use crate::progress;
 use crate::report::{self, Deliveries, FanoutReport, Load, Opening, Quiet, SentFigures, Visitors};
 use crate::run::{self, Ground};
 use crate::scrape::{self, ServerFigures};
+use crate::target::RELAY;
 use crate::worker::Log;
 use crate::worker::auditor::Heard;
 use crate::worker::crew::Crew;
@@ -44,7 +45,7 @@ const STAGE: Duration = Duration::from_millis(200);
 pub(crate) fn run(arguments: &FanoutArguments) -> Result<Verdict> {
     arguments.check()?;
     let members = u64::from(arguments.members) + u64::from(arguments.quiet_members);
-    let ground = Ground::prepare(&arguments.common, members + arguments.visitors_max())?;
+    let ground = Ground::prepare(&arguments.common, RELAY, members + arguments.visitors_max())?;
     let several = arguments.rooms > 1 || arguments.quiet_members > 0;
     if several && !ground.dialer.target.has_rooms() {
         let url = &arguments.common.url;

@@ -1,10 +1,11 @@
 //! The load generator: parses the command line, runs one scenario, maps its verdict to an exit code.
 //!
-//! A run reads top-down: [`cli`] says what is asked, [`target`] where; a scenario ([`connect`] or [`fanout`]) lays out
+//! A run reads top-down: [`cli`] says what is asked, [`target`] where; a scenario ([`connect`], [`fanout`] or [`chat`]) lays out
 //! who sits where ([`plan`]), lets [`client`] open the connections and the threads of [`worker`] drive them; every
 //! frame that arrives is a [`message`] held against the [`audit`], and [`report`] says what came of it.
 
 mod audit;
+mod chat;
 mod cli;
 mod client;
 mod clock;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().scenario {
         cli::Scenario::Connect(arguments) => connect::run(&arguments),
         cli::Scenario::Fanout(arguments) => fanout::run(&arguments),
+        cli::Scenario::Chat(arguments) => chat::run(&arguments),
     };
     match outcome {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,

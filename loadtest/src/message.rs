@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Each header field is written four bits a byte, as `@` and `A` to `O`, so that a message is valid UTF-8 and its
-//! fields decode at fixed places, eight bytes at a time. The fill is printable ASCII in text messages and every byte
-//! value in binary ones. Whether the sequence makes sense is not judged here but in [`audit`](crate::audit).
+//! fields decode at fixed places, eight bytes at a time. The fill is printable ASCII in text messages, without what
+//! a JSON string would have to escape, and every byte value in binary ones. Whether the sequence makes sense is not judged here but in [`audit`](crate::audit).
 
 use fastwebsockets::OpCode;
 
@@ -70,7 +70,13 @@ impl Codec {
         let byte = || {
             state = mix(state, 0x9e37_79b9);
             let byte = state.to_be_bytes()[0];
-            if opcode == OpCode::Text { b' ' + byte % 95 } else { byte }
+            match opcode {
+                OpCode::Text => match b' ' + byte % 95 {
+                    b'"' | b'\\' => b'_',
+                    byte => byte,
+                },
+                _ => byte,
+            }
         };
         let table = std::iter::repeat_with(byte).take(FILL_STARTS + size).collect();
         Self { run, mark: spread(run), opcode, size, table }
@@ -206,6 +212,7 @@ mod tests {
     fn a_text_message_is_utf8_and_a_binary_one_is_not() {
         let text = composed(&Codec::new(42, 4096, OpCode::Text));
         assert!(std::str::from_utf8(&text).is_ok());
+        assert!(!text.iter().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')));
         let binary = composed(&Codec::new(42, 4096, OpCode::Binary));
         assert!(std::str::from_utf8(&binary).is_err());
     }

@@ -1,4 +1,4 @@
-//! What both scenarios do before and after: see that the server is there and that the limits allow the run, and add up
+//! What all scenarios do before and after: see that the server is there and that the limits allow the run, and add up
 //! what the threads saw.
 
 use std::hash::{BuildHasher, RandomState};
@@ -27,9 +27,14 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Checks that so many connections are possible and that the server takes one.
-    pub(crate) fn prepare(arguments: &CommonArguments, connections: u64) -> Result<Self> {
-        let target = Target::parse(&arguments.url)?;
+    /// Checks that so many connections are possible and that the server takes one. `path` is the usual one of what is
+    /// loaded.
+    pub(crate) fn prepare(
+        arguments: &CommonArguments,
+        path: &str,
+        connections: u64,
+    ) -> Result<Self> {
+        let target = Target::parse(&arguments.url, path)?;
         descriptors::ensure(connections)?;
         let run = halve(RandomState::new().hash_one(std::process::id()));
         let dialer = Dialer { target, timeout: arguments.timeout };
@@ -66,10 +71,16 @@ pub(crate) fn generator(logs: &[Log]) -> Generator {
     let deliveries: u64 =
         logs.iter().map(|log| log.heard.delivered + log.heard.delivered_to_visitors).sum();
     let reads: u64 = logs.iter().map(|log| log.reads).sum();
-    let cpu_secs = clock::secs(logs.iter().map(|log| log.cpu_ns).sum());
+    let cpu_ns = logs.iter().map(|log| log.cpu_ns).sum();
+    used(deliveries, reads, cpu_ns, logs.iter().map(|log| log.starved_ns).sum())
+}
+
+/// What threads used that took so many deliveries with so many reads.
+pub(crate) fn used(deliveries: u64, reads: u64, cpu_ns: u64, starved_ns: Option<u64>) -> Generator {
+    let cpu_secs = clock::secs(cpu_ns);
     Generator {
         cpu_secs,
-        starved_secs: logs.iter().map(|log| log.starved_ns).sum::<Option<u64>>().map(clock::secs),
+        starved_secs: starved_ns.map(clock::secs),
         deliveries_per_cpu_sec: deliveries as f64 / cpu_secs.max(1e-9),
         frames_per_read: deliveries as f64 / reads.max(1) as f64,
         peak_resident_bytes: peak_resident_bytes(),

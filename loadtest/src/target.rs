@@ -9,8 +9,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// Stands for the room's name in a URL.
 const ROOM: &str = "{room}";
 
-/// The path of a URL that names none.
-const RELAY: &str = "/relay/{room}";
+/// The path of a URL that names none, for a load of the relay.
+pub(crate) const RELAY: &str = "/relay/{room}";
+
+/// And for a load of the chat.
+pub(crate) const CHAT: &str = "/chat";
 
 /// What RFC 3986 calls unreserved stays as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -30,8 +33,8 @@ pub(crate) struct Target {
 
 impl Target {
     /// Reads `ws://HOST[:PORT][/PATH]` and resolves the host. A path may hold `{room}`; one that is absent or `/` means
-    /// `/relay/{room}`.
-    pub(crate) fn parse(url: &str) -> Result<Self> {
+    /// `usual`.
+    pub(crate) fn parse(url: &str, usual: &str) -> Result<Self> {
         let uri: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
         match uri.scheme_str() {
             Some("ws") => {}
@@ -51,7 +54,7 @@ impl Target {
             addresses.find(SocketAddr::is_ipv4).unwrap_or(first)
         };
         let path = match uri.path_and_query().map_or("/", |path| path.as_str()) {
-            "/" => RELAY,
+            "/" => usual,
             path => path,
         };
         Ok(Self { authority: authority.to_string(), address, path: path.to_owned() })
@@ -103,14 +106,15 @@ mod tests {
             ("ws://127.0.0.1:8080/one", "/one"),
         ];
         for (url, path) in cases {
-            let target = Target::parse(url).unwrap();
+            let target = Target::parse(url, RELAY).unwrap();
             assert_eq!(target.path("a b"), path, "{url}");
             assert_eq!(target.authority(), "127.0.0.1:8080");
             assert_eq!(target.address().to_string(), "127.0.0.1:8080");
         }
-        assert!(!Target::parse("ws://127.0.0.1/one").unwrap().has_rooms());
-        assert_eq!(Target::parse("ws://127.0.0.1").unwrap().address().port(), 80);
-        assert_eq!(Target::parse("ws://[::1]:9").unwrap().address().to_string(), "[::1]:9");
+        assert!(!Target::parse("ws://127.0.0.1/one", RELAY).unwrap().has_rooms());
+        assert_eq!(Target::parse("ws://127.0.0.1", RELAY).unwrap().address().port(), 80);
+        assert_eq!(Target::parse("ws://127.0.0.1", CHAT).unwrap().path(""), "/chat");
+        assert_eq!(Target::parse("ws://[::1]:9", RELAY).unwrap().address().to_string(), "[::1]:9");
     }
 
     #[test]
@@ -121,7 +125,7 @@ mod tests {
             ("127.0.0.1:8080", "ws://"),
             ("ws://", "not a URL"),
         ] {
-            let error = format!("{:#}", Target::parse(url).unwrap_err());
+            let error = format!("{:#}", Target::parse(url, RELAY).unwrap_err());
             assert!(error.contains(reason), "{url}: {error}");
         }
     }
@@ -129,9 +133,9 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn only_loopback_has_many_sources_and_they_differ() {
-        assert_eq!(Target::parse("ws://192.0.2.1").unwrap().source(0), None);
-        assert_eq!(Target::parse("ws://[::1]").unwrap().source(0), None);
-        let target = Target::parse("ws://127.0.0.1").unwrap();
+        assert_eq!(Target::parse("ws://192.0.2.1", RELAY).unwrap().source(0), None);
+        assert_eq!(Target::parse("ws://[::1]", RELAY).unwrap().source(0), None);
+        let target = Target::parse("ws://127.0.0.1", RELAY).unwrap();
         let sources: std::collections::HashSet<_> =
             (0..SOURCES).map(|index| target.source(index).unwrap()).collect();
         assert_eq!(sources.len(), SOURCES);

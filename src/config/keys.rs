@@ -89,7 +89,7 @@ config! {
         /// however many sessions each has. 0 only ever counts.
         presence_members_max: usize [0..=100_000 users] = 500;
         /// The most messages that one request for history, or a join, is answered with.
-        history_messages_max: u32 [1..=1_000 messages] = 100;
+        history_messages_max: u32 [1..=100 messages] = 100;
         /// How rooms are kept and shown, by their names: the first rule whose pattern matches holds. Rooms that none
         /// matches, and direct conversations, are durable, kept for 30 days however many messages they have, give 50
         /// messages to who joins, and tell who is there.

@@ -1,4 +1,4 @@
-//! The client's module, for everyone, and the demo page with what it loads, as HTTP answers. The files themselves are
+//! The client's module, for everyone, and the demo's pages with what they load, as HTTP answers. The files themselves are
 //! in `web/`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,15 +10,55 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-/// The page may load its own script and style, talk to its own server, and nothing else: no inline code, no foreign
-/// resource, no frame around it.
+/// A page may load its own script and style, talk to its own server, and nothing else: no inline code, no foreign
+/// resource, no frame around it, and no text that its script turns into markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
 
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const TYPES: &str = "application/typescript; charset=utf-8";
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// A file in `web/`, by its path there, as it is served: path, content type, content.
+macro_rules! file {
+    ($path:literal, $content_type:expr) => {
+        ($path, $content_type, include_str!(concat!("../web", $path)))
+    };
+}
+
+/// The demo: the chat page, the relay page, and what they load.
+const DEMO: [(&str, &str, &str); 26] = [
+    ("/", HTML, include_str!("../web/index.html")),
+    file!("/look.css", STYLE),
+    file!("/page.css", STYLE),
+    file!("/page.js", SCRIPT),
+    file!("/page/banner.js", SCRIPT),
+    file!("/page/body.js", SCRIPT),
+    file!("/page/composer.js", SCRIPT),
+    file!("/page/conversation.js", SCRIPT),
+    file!("/page/links.js", SCRIPT),
+    file!("/page/message.js", SCRIPT),
+    file!("/page/naming.js", SCRIPT),
+    file!("/page/outgoing.js", SCRIPT),
+    file!("/page/people.js", SCRIPT),
+    file!("/page/profile.js", SCRIPT),
+    file!("/page/room-list.js", SCRIPT),
+    file!("/page/room-name.js", SCRIPT),
+    file!("/page/storage.js", SCRIPT),
+    file!("/page/text.js", SCRIPT),
+    file!("/page/timeline.js", SCRIPT),
+    file!("/page/typing.js", SCRIPT),
+    file!("/relay.css", STYLE),
+    file!("/relay.html", HTML),
+    file!("/relay.js", SCRIPT),
+    file!("/relay-connection.js", SCRIPT),
+    file!("/relay-log.js", SCRIPT),
+    file!("/relay-outbox.js", SCRIPT),
+];
 
 /// The methods that a page takes.
 pub(super) const METHODS: &str = "GET, HEAD";
@@ -37,18 +77,14 @@ pub(super) struct Page {
 }
 
 impl Pages {
-    /// The client's module, which applications load wherever they are from, and the demo page where it is shown.
+    /// The client's module, which applications load wherever they are from, and the demo where it is shown.
     pub(super) fn new(demo: bool) -> Self {
         let mut pages = vec![
             Page::public("/uproar.js", SCRIPT, include_str!("../web/uproar.js")),
             Page::public("/uproar.d.ts", TYPES, include_str!("../web/uproar.d.ts")),
         ];
         if demo {
-            pages.extend([
-                Page::new("/", "text/html; charset=utf-8", include_str!("../web/index.html")),
-                Page::new("/page.js", SCRIPT, include_str!("../web/page.js")),
-                Page::new("/page.css", "text/css; charset=utf-8", include_str!("../web/page.css")),
-            ]);
+            pages.extend(DEMO.map(|(path, kind, content)| Page::new(path, kind, content)));
         }
         Self(pages)
     }

@@ -16,6 +16,20 @@ impl Total {
     }
 }
 
+/// What is so now.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge(AtomicU64);
+
+impl Gauge {
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The totals of one log.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -45,6 +59,13 @@ pub(crate) struct Counters {
     pub(crate) retention_steps: Total,
     /// Queries answered.
     pub(crate) reads: Total,
+    /// Queries to the durable engine that the cache answered, and times that the disk was read for one.
+    pub(crate) reads_cached: Total,
+    pub(crate) reads_disk: Total,
+    /// Statements that messages were looked for with.
+    pub(crate) read_statements: Total,
+    /// What the cache takes, in bytes.
+    pub(crate) cache_bytes: Gauge,
     /// Queries that failed.
     pub(crate) reads_failed: Total,
     /// Queries that came back because too many were on the way already.

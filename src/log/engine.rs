@@ -30,7 +30,8 @@ pub(crate) trait Engine: Send {
 /// Answers queries on a thread of its own.
 pub(crate) trait Reader: Send {
     /// What there is to find at one moment, never older than what the writer has handed on.
-    fn find(&mut self, query: &Query) -> Result<Finding, Unreadable>;
+    /// To who resumes or catches up, messages of before `since` are as good as gone.
+    fn find(&mut self, query: &Query, since: Millis) -> Result<Finding, Unreadable>;
 }
 
 /// Nothing of a batch was stored.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -32,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) reads_max: usize,
     /// Threads that read.
     pub(crate) readers: usize,
+    /// Messages older than this are skipped for who resumes or catches up.
+    pub(crate) cursor_age_max: Option<Duration>,
     /// What the engines count with as well.
     pub(crate) counters: Arc<Counters>,
 }
@@ -131,8 +133,8 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the writer's thread and those of the readers.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, readers, counters } =
-            parts;
+        let Parts { engines, rules, outlet, clock, drafts_max, reads_max, .. } = parts;
+        let Parts { readers, cursor_age_max, counters, .. } = parts;
         let (submissions, submissions_end) = bounded(SUBMISSIONS_MAX);
         let (reads, reads_end) = bounded(reads_max);
         let (wakes, wakes_end) = bounded(1);
@@ -155,6 +157,8 @@ impl Running {
             durable: engines.durable.reader(),
             memory: engines.memory.reader(),
             rules: rules.clone(),
+            clock: clock.clone(),
+            cursor_age_max,
             outlet: outlet.clone(),
             shared: shared.clone(),
         };

@@ -1,7 +1,7 @@
 //! Pages: which messages a query gets, how many of them, and what is said about the rest. The same for all engines.
 
 use crate::log::engine::Standing;
-use crate::log::{Direction, Epoch, Message, Page, Query, Seq};
+use crate::log::{Direction, Epoch, Message, Millis, Page, Query, Seq};
 use crate::protocol::chat::message_text;
 use crate::rooms::conversation::View;
 
@@ -28,11 +28,13 @@ pub(crate) trait Shelf {
 /// Takes messages as long as it says true.
 pub(crate) type Take<'a> = &'a mut dyn FnMut(&Message) -> bool;
 
-/// The page that answers a query; `None` for one that does not ask for messages.
+/// The page that answers a query; `None` for one that does not ask for messages. Who resumes or catches up is given
+/// nothing that is older than `since`.
 pub(crate) fn page<S: Shelf>(
     query: &Query,
     epoch: &Epoch,
     shelf: &S,
+    since: Millis,
 ) -> Result<Option<Page>, S::Error> {
     let standing = shelf.standing();
     let builder = |view, limit| Builder::new(view, limit, standing, epoch);
@@ -41,7 +43,7 @@ pub(crate) fn page<S: Shelf>(
         Query::Open { view, after: Some((of, after)), .. }
             if **of == **epoch && standing.knows(*after) =>
         {
-            let mut page = builder(view, 0).resumed(*after);
+            let mut page = builder(view, 0).resumed(shelf, *after, since)?;
             page.more = page.reached < page.seq;
             page
         }
@@ -49,7 +51,7 @@ pub(crate) fn page<S: Shelf>(
             builder(view, limit(*history)).backward(shelf, Seq::MAX)?
         }
         Query::After { view, after } => {
-            let start = builder(view, PAGE_MESSAGES_MAX).resumed(*after);
+            let start = builder(view, PAGE_MESSAGES_MAX).resumed(shelf, *after, since)?;
             let page = builder(view, PAGE_MESSAGES_MAX).forward(shelf, start.reached)?;
             Page { gap: start.gap, seq: start.seq, ..page }
         }
@@ -87,10 +89,11 @@ impl<'a> Builder<'a> {
     }
 
     /// An empty page for somebody who has everything up to a position.
-    fn resumed(self, after: Seq) -> Page {
-        let gap = self.standing.gap(after).map(|to| (after, to));
-        let reached = gap.map_or(after, |(_, to)| to);
-        Page { gap, reached, seq: self.page.seq.max(reached), ..self.page }
+    fn resumed<S: Shelf>(self, shelf: &S, after: Seq, since: Millis) -> Result<Page, S::Error> {
+        let there = self.standing.gap(after).unwrap_or(after);
+        let reached = skip(shelf, there, since)?;
+        let gap = (reached > after).then_some((after, reached));
+        Ok(Page { gap, reached, seq: self.page.seq.max(reached), ..self.page })
     }
 
     /// Takes a message if there is room for it, and remembers if there is none.
@@ -120,6 +123,32 @@ impl<'a> Builder<'a> {
         self.page.turn();
         Ok(self.page)
     }
+}
+
+/// The position of the last message after `from` that is older than `since`; `from` if there is none. The later a
+/// message the later its time, so that it is found by halving.
+fn skip<S: Shelf>(shelf: &S, from: Seq, since: Millis) -> Result<Seq, S::Error> {
+    let first_if_old = |after| {
+        let mut found = None;
+        shelf.after(after, 1, &mut |message| {
+            found = Some(message.seq).filter(|_| message.time < since);
+            false
+        })?;
+        Ok(found)
+    };
+    // All up to the one position are old, and none is after the other.
+    let (mut old, mut end) = (from, shelf.standing().last.max(from));
+    if since == 0 || first_if_old(from)?.is_none() {
+        return Ok(from);
+    }
+    while old < end {
+        let middle = old + (end - old) / 2;
+        match first_if_old(middle)? {
+            Some(seq) => old = seq,
+            None => end = middle,
+        }
+    }
+    Ok(old)
 }
 
 impl Page {

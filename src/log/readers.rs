@@ -1,12 +1,14 @@
 //! The readers' threads: answer queries, each from one moment of the log, and never wait for a shard.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
 
 use crate::log::engine::{Keeping, Reader, Rules};
 use crate::log::handle::Shared;
-use crate::log::{Found, Outlet, Read};
+use crate::log::writer::Clock;
+use crate::log::{Found, Millis, Outlet, Read};
 
 /// What one thread owns.
 pub(super) struct ReaderThread {
@@ -16,6 +18,9 @@ pub(super) struct ReaderThread {
     pub(super) durable: Box<dyn Reader>,
     pub(super) memory: Box<dyn Reader>,
     pub(super) rules: Arc<Rules>,
+    pub(super) clock: Clock,
+    /// How old a message may be that somebody is given who is behind.
+    pub(super) cursor_age_max: Option<Duration>,
     pub(super) outlet: Arc<dyn Outlet>,
     pub(super) shared: Arc<Shared>,
 }
@@ -44,7 +49,9 @@ impl ReaderThread {
             Keeping::Durable => &mut self.durable,
             Keeping::Memory => &mut self.memory,
         };
-        let result = reader.find(&query);
+        let age = self.cursor_age_max.map(|age| Millis::try_from(age.as_millis()));
+        let since = age.map_or(0, |age| (self.clock)().saturating_sub(age.unwrap_or(Millis::MAX)));
+        let result = reader.find(&query, since);
         let counters = &self.shared.counters;
         if result.is_ok() { &counters.reads } else { &counters.reads_failed }.add(1);
         self.outlet.found(shard, Found { ticket, result });

@@ -41,7 +41,12 @@ pub(super) fn start(
     let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
     let guests = Guests::open(directory.path()).map_err(StartError::System)?;
     let window = Window(config.log.idempotency_window_secs * 1000);
-    let options = sqlite::Options { synchronous: synchronous(config), window, seq_step: 1 };
+    let options = sqlite::Options {
+        synchronous: synchronous(config),
+        window,
+        cache_bytes_max: config.log.cache_bytes_max,
+        seq_step: 1,
+    };
     let counters = Arc::new(Counters::default());
     let durable =
         Sqlite::open(directory, options, Arc::clone(&counters)).map_err(StartError::log)?;
@@ -58,6 +63,9 @@ pub(super) fn start(
         drafts_max: config.log.drafts_max,
         reads_max: READS_MAX * shards,
         readers: READERS,
+        cursor_age_max: Some(config.log.cursor_age_secs_max)
+            .filter(|secs| *secs > 0)
+            .map(Duration::from_secs),
         counters,
     })?;
     let settings = Settings {

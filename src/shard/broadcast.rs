@@ -1,10 +1,12 @@
 //! What one turn brought for one room: its frames end to end, and which of them which member must not get.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
 use crate::protocol::{Message, frame};
+use crate::shard::chat::picking::signals;
 
 /// Memory kept in buffers for the next turns, and the number of buffers.
 const POOLED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -36,13 +38,25 @@ pub(crate) struct Broadcast {
     pub(crate) end: usize,
     /// The exclusions of members before the cursor are behind this position.
     passed: usize,
+    /// How much of the bytes was looked at for signals, and how many there were.
+    signals: Cell<(usize, u64)>,
 }
 
 impl Broadcast {
     fn new(read_at: Instant) -> Self {
         let (bytes, exclusions) = (Rc::new(Vec::new()), Vec::new());
-        let begun_at = read_at;
-        Self { bytes, frames: 0, exclusions, read_at, begun_at, cursor: 0, end: 0, passed: 0 }
+        let (begun_at, signals) = (read_at, Cell::default());
+        Self {
+            bytes,
+            frames: 0,
+            exclusions,
+            read_at,
+            begun_at,
+            cursor: 0,
+            end: 0,
+            passed: 0,
+            signals,
+        }
     }
 
     fn buffer(&mut self) -> &mut Vec<u8> {
@@ -173,6 +187,14 @@ impl Broadcast {
         })
     }
 
+    /// How many of the frames are signals of a chat. Looked for only where somebody does not get them.
+    pub(crate) fn signals(&self) -> u64 {
+        let (looked_at, mut found) = self.signals.get();
+        found += signals(&self.bytes[looked_at..]);
+        self.signals.set((self.bytes.len(), found));
+        found
+    }
+
     /// How many frames a member with these exclusions gets.
     pub(crate) fn frames_for(&self, exclusions: Range<usize>) -> u64 {
         let excluded: u32 =
@@ -210,6 +232,7 @@ impl Pool {
             bytes.clear();
             broadcast.exclusions.clear();
             broadcast.frames = 0;
+            broadcast.signals.take();
             self.bytes = pooled;
             self.free.push(broadcast);
         }

@@ -108,6 +108,8 @@ pub(crate) struct Counters {
     pub(crate) errors: [u64; Code::ALL.len()],
     /// Times a session became so slow that its rooms' messages are read from the log for it.
     pub(crate) fell_behind: u64,
+    /// Reads of the log for all members of a room.
+    pub(crate) room_reads: u64,
     pub(crate) fanout: Durations,
     pub(crate) hop: Durations,
     pub(crate) turn: Durations,
@@ -116,6 +118,9 @@ pub(crate) struct Counters {
     pub(crate) mailbox_batches: usize,
     pub(crate) outbox_bytes: usize,
     pub(crate) paused: usize,
+    /// Messages handed to the log and not answered, and reads of it.
+    pub(crate) log_drafts: usize,
+    pub(crate) log_reads: usize,
 }
 
 #[cfg(test)]

@@ -269,6 +269,10 @@ impl Shard {
         counters.rooms = self.state.rooms.len();
         counters.memberships = self.state.rooms.memberships;
         counters.mailbox_batches = self.mailbox.batches.len();
+        if let Some(chat) = &self.state.chat {
+            counters.log_drafts = chat.in_flight();
+            counters.log_reads = chat.reads.pending();
+        }
         if !self.telemetry.is_full() {
             let _ = self.telemetry.try_send(Box::new(counters.clone()));
         }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::hub::outgoing::Outgoing;
-use crate::protocol::Message;
-use crate::protocol::chat::presence_text;
-use crate::rooms::presence::{Carrier, Event, Mode, Note, Replica};
+use crate::protocol::chat::reply::{Change, Presence};
+use crate::rooms::presence::{Carrier, Event, Happening, Mode, Note, Replica};
 use crate::shard::state::State;
 
 /// Seconds between two announcements of a count that hardly changed.
@@ -96,8 +95,8 @@ impl State {
     /// in the room's next flush.
     pub(crate) fn tell_presence(&mut self) {
         for (room, event) in self.flush_presence() {
-            let text = presence_text(&self.rooms.get(room).entry.name, &event);
-            self.gather(room, self.now).push(Message::Text(&text), None);
+            let name = self.rooms.get(room).entry.name.clone();
+            self.announce(room, |out| presence(&name, &event).write(out));
             self.is_congested(room);
         }
     }
@@ -106,4 +105,14 @@ impl State {
     pub(crate) fn has_to_tell(&self) -> bool {
         self.presence.has_to_flush() && self.outgoing.has_room_for_notes()
     }
+}
+
+/// What the members of a room are told when somebody comes or goes.
+fn presence<'a>(room: &'a str, event: &'a Event) -> Presence<'a> {
+    let change = match &event.what {
+        Happening::Join { user, name } => Change::Join { user, name },
+        Happening::Leave { user, name } => Change::Leave { user, name },
+        Happening::Count => Change::Count,
+    };
+    Presence { room, rev: event.rev, change, count: event.count as u64 }
 }

@@ -148,6 +148,9 @@ impl State {
         {
             return;
         }
+        if self.queue_under_pressure(slot, room, broadcast, exclusions.clone()) {
+            return;
+        }
         self.counters.deliveries += broadcast.frames_for(exclusions.clone());
         self.queue_pieces(slot, room, broadcast, exclusions, 0);
     }

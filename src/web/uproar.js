@@ -498,7 +498,7 @@ export class Room extends EventTarget {
    */
   signal(body) {
     if (this.#state !== 'joined') return false;
-    return this.#wire.signal(`${JSON.stringify({ type: 'signal', ...this.#names }).slice(0, -1)},"body":${jsonOf(body)}}`);
+    return this.#wire.signal(withBody({ type: 'signal', ...this.#names }, jsonOf(body)));
   }
 
   /**
@@ -848,8 +848,7 @@ class Send extends Ask {
   }
 
   text(ref) {
-    const head = JSON.stringify({ type: 'send', ...this.#names, client_id: this.clientId, ref });
-    return `${head.slice(0, -1)},"body":${this.#body}}`;
+    return withBody({ type: 'send', ...this.#names, client_id: this.clientId, ref }, this.#body);
   }
 }
 
@@ -1100,7 +1099,8 @@ class Link {
   }
 
   #bye({ code, reason, reconnect, after_ms: afterMs }) {
-    if (reconnect === false) this.stop(new UproarError(FINAL_CLOSES.get(code) ?? 'bye', reason || 'the server said bye'));
+    const error = new UproarError(FINAL_CLOSES.get(code) ?? 'bye', reason || 'the server said bye');
+    if (reconnect === false) this.stop(error);
     else this.fail(afterMs);
   }
 
@@ -1208,6 +1208,11 @@ function jsonOf(body) {
   const text = JSON.stringify(body);
   if (text === undefined) throw new TypeError('the body is nothing that JSON can hold');
   return text;
+}
+
+/** A frame whose body is text already. */
+function withBody(fields, body) {
+  return `${JSON.stringify(fields).slice(0, -1)},"body":${body}}`;
 }
 
 /** Whether a text has more bytes than that as UTF-8. */

@@ -3,7 +3,7 @@
 use super::deadline::wait_for;
 use super::tab::{Connection, Tab};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -43,8 +43,18 @@ impl Chromium {
 
     /// Opens `url` in a window of its own: a hidden tab would be throttled.
     pub(crate) fn open(&mut self, url: &str) -> Tab {
-        let target =
-            self.connection.call("Target.createTarget", &json!({"url": url, "newWindow": true}));
+        self.open_target(&json!({"url": url, "newWindow": true}))
+    }
+
+    /// Opens `url` as somebody else would: in a window that shares no storage with any other.
+    pub(crate) fn open_apart(&mut self, url: &str) -> Tab {
+        let context = self.connection.call("Target.createBrowserContext", &json!({}));
+        let context = &context["browserContextId"];
+        self.open_target(&json!({"url": url, "newWindow": true, "browserContextId": context}))
+    }
+
+    fn open_target(&mut self, params: &Value) -> Tab {
+        let target = self.connection.call("Target.createTarget", params);
         let id = target["targetId"].as_str().expect("a target has an id");
         Tab::new(Connection::open(self.port, &format!("/devtools/page/{id}")))
     }

@@ -10,21 +10,26 @@ use tempfile::TempDir;
 pub(crate) struct Server {
     child: Child,
     port: u16,
-    /// Removed with the server.
-    _data: TempDir,
+    /// Removed with the server, unless another one goes on with it.
+    data: Option<TempDir>,
 }
 
 impl Server {
     /// Starts the server on `port` of the loopback address; it accepts connections when this returns.
     pub(crate) fn start(port: u16) -> Self {
-        let data = TempDir::new().expect("a directory can be made");
+        Self::start_in(port, TempDir::new().expect("a directory can be made"), &[])
+    }
+
+    /// Starts it with what another one has left, and these further arguments.
+    pub(crate) fn start_in(port: u16, data: TempDir, arguments: &[&str]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_uproar"))
             .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(data.path())
+            .args(arguments)
             .spawn()
             .expect("the server's binary runs");
-        let mut server = Self { child, port, _data: data };
+        let mut server = Self { child, port, data: Some(data) };
         wait_for(
             &mut server,
             |server| {
@@ -37,9 +42,19 @@ impl Server {
         server
     }
 
-    /// Where the demo page is.
+    /// Kills it; what it has stored is for the next one.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.data.take().expect("a running server has its data")
+    }
+
+    /// Where the chat page is.
     pub(crate) fn page(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// Where the relay page is.
+    pub(crate) fn relay_page(&self) -> String {
+        format!("{}relay.html", self.page())
     }
 }
 

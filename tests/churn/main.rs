@@ -11,16 +11,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod dice;
 mod peer;
 
 use std::net::SocketAddr;
 
 use uproar::{Context, Handler, Message, Request};
 
-use dice::Dice;
 use peer::{Peer, ROOMS};
 use support::client::{close_frame, frame};
+use support::dice::Dice;
 use support::embedded::Embedded;
 use support::wait_for;
 

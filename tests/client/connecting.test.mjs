@@ -131,7 +131,8 @@ test('a guest token that the server does not know is forgotten', async (t) => {
   sockets[0].refuse('hello', 'bad_token');
   const hello = sockets[0].take('hello');
   assert.equal(hello.guest, undefined, 'not the same one again, whatever the storage says');
-  sockets[0].say({ type: 'welcome', user: 'guest-new', guest: 'token-new', heartbeat_secs: 25, time: 1, ref: hello.ref });
+  const welcome = { type: 'welcome', user: 'guest-new', guest: 'token-new', heartbeat_secs: 25, time: 1 };
+  sockets[0].say({ ...welcome, ref: hello.ref });
   await connected;
   assert.equal(chat.guest, 'token-new');
   assert.equal(kept.map.get(KEY), 'token-new');

@@ -107,7 +107,8 @@ class FakeSocket {
   /** Answers the next join. */
   joined(fields) {
     const join = this.take('join');
-    this.say({ type: 'joined', epoch: 'e1', seq: fields.messages?.at(-1)?.seq ?? 0, messages: [], more: false, ...fields, ref: join.ref });
+    const seq = fields.messages?.at(-1)?.seq ?? 0;
+    this.say({ type: 'joined', epoch: 'e1', seq, messages: [], more: false, ...fields, ref: join.ref });
     return join;
   }
 
@@ -138,7 +139,8 @@ const WELCOME = {
 /** A message as the server says it. */
 export function said(seq, prev, fields = {}) {
   const from = { user: 'bob', name: 'Bob' };
-  return { type: 'message', seq, prev, room: 'lobby', from, client_id: `id-${seq}`, time: NOW, kind: 'text', body: seq, ...fields };
+  const message = { seq, prev, room: 'lobby', from, client_id: `id-${seq}`, time: NOW, kind: 'text', body: seq };
+  return { type: 'message', ...message, ...fields };
 }
 
 /** The events of one type, as they come. */

@@ -85,7 +85,8 @@ test('a refusal rejects with its code', async (t) => {
   socket.ack(2);
   await settled();
   assert.ok(first.error instanceof UproarError && first.error instanceof Error);
-  assert.deepEqual([first.error.code, first.error.message, first.error.name], ['id_conflict', 'no: id_conflict', 'UproarError']);
+  const { code, message, name } = first.error;
+  assert.deepEqual([code, message, name], ['id_conflict', 'no: id_conflict', 'UproarError']);
   assert.equal(second.value.seq, 2, 'the others go on');
   assert.equal(client.chat.queued, 0);
 });

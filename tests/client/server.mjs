@@ -16,10 +16,11 @@ export async function serve(connected, port = 0) {
   server.on('upgrade', (request, socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
-    const accept = createHash('sha1').update(request.headers['sec-websocket-key'] + GUID).digest('base64');
+    const { 'sec-websocket-key': key, 'sec-websocket-protocol': protocol } = request.headers;
+    const accept = createHash('sha1').update(key + GUID).digest('base64');
     socket.write(
       'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-        `Sec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${request.headers['sec-websocket-protocol']}\r\n\r\n`,
+        `Sec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: ${protocol}\r\n\r\n`,
     );
     connected(new Peer(socket));
   });

@@ -18,28 +18,34 @@ async function until(isSo) {
 /** A small chat server: a log, and rooms in which everybody is. `fields` go into each welcome. */
 function chatServer(log, fields = {}) {
   const server = { peers: [], hellos: [], mutes: false };
+  const answers = {
+    hello: (peer, hello) => {
+      server.hellos.push(hello);
+      const user = { user: 'guest-me', name: 'Me', guest: 'token' };
+      peer.say({ type: 'welcome', ...user, heartbeat_secs: 25, time: Date.now(), ...fields, ref: hello.ref });
+    },
+    join: (peer, { room, after, ref }) => {
+      const since = log.filter((message) => message.seq > (after?.seq ?? -1));
+      const joined = { type: 'joined', room, epoch: 'e1', seq: log.at(-1)?.seq ?? 0, more: false, ref };
+      if (after) peer.say({ ...joined, messages: [] }, ...since);
+      else peer.say({ ...joined, messages: since });
+    },
+    send: (peer, { room, client_id, body, ref }) => {
+      let stored = log.find((message) => message.client_id === client_id);
+      const isNew = !stored;
+      if (isNew) {
+        const prev = log.at(-1)?.seq ?? 0;
+        stored = said(prev + 1, prev, { client_id, body, from: { user: 'guest-me', name: 'Me' } });
+        log.push(stored);
+      }
+      if (server.mutes) return;
+      if (isNew) peer.say(stored);
+      peer.say({ type: 'ack', client_id, seq: stored.seq, time: 1, stored: true, room, ref });
+    },
+  };
   server.connected = (peer) => {
     server.peers.push(peer);
-    peer.received = (frame) => {
-      const { ref } = frame;
-      if (frame.type === 'hello') {
-        server.hellos.push(frame);
-        peer.say({ type: 'welcome', user: 'guest-me', name: 'Me', guest: 'token', heartbeat_secs: 25, time: Date.now(), ...fields, ref });
-      } else if (frame.type === 'join') {
-        const since = log.filter((message) => message.seq > (frame.after?.seq ?? -1));
-        const joined = { type: 'joined', room: frame.room, epoch: 'e1', seq: log.at(-1)?.seq ?? 0, messages: frame.after ? [] : since, more: false, ref };
-        peer.say(joined, ...(frame.after ? since : []));
-      } else if (frame.type === 'send') {
-        let stored = log.find((message) => message.client_id === frame.client_id);
-        if (!stored) {
-          const prev = log.at(-1)?.seq ?? 0;
-          stored = said(prev + 1, prev, { client_id: frame.client_id, body: frame.body, from: { user: 'guest-me', name: 'Me' } });
-          log.push(stored);
-          if (!server.mutes) peer.say(stored);
-        }
-        if (!server.mutes) peer.say({ type: 'ack', client_id: frame.client_id, seq: stored.seq, time: 1, stored: true, room: frame.room, ref });
-      }
-    };
+    peer.received = (frame) => answers[frame.type]?.(peer, frame);
   };
   return server;
 }
@@ -82,8 +88,8 @@ test('frames that come in one piece are all heard by who awaits the join', { tim
     const { received } = peer;
     peer.received = (frame) => {
       if (frame.type !== 'join') return received(frame);
-      const joined = { type: 'joined', room: 'lobby', epoch: 'e1', seq: 1, messages: [said(1, 0)], more: false, ref: frame.ref };
-      return peer.say(joined, said(2, 1), said(3, 2, { body: 'x'.repeat(1_000) }));
+      const joined = { type: 'joined', room: 'lobby', epoch: 'e1', seq: 1, more: false, ref: frame.ref };
+      return peer.say({ ...joined, messages: [said(1, 0)] }, said(2, 1), said(3, 2, { body: 'x'.repeat(1_000) }));
     };
   });
   const chat = await new Uproar(server.url).connect();

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::audit::Message;
 use super::client::Client;
+use super::schema;
 
 /// One session, welcomed.
 pub struct ChatClient {
@@ -72,6 +74,7 @@ impl ChatClient {
             }
             assert_eq!(frame.head, 0x81, "{frame:?}");
             let message: Value = serde_json::from_slice(&frame.payload).expect("JSON");
+            schema::check_server(&message);
             if message["type"] != "ping" {
                 return message;
             }
@@ -94,6 +97,21 @@ impl ChatClient {
                 return message;
             }
             self.held.push_back(message);
+        }
+    }
+
+    /// All of a room's log, by pages of its history.
+    pub fn whole_log(&mut self, room: &str) -> Vec<Message> {
+        self.join(room);
+        let mut messages: Vec<Message> = Vec::new();
+        loop {
+            let after = messages.last().map_or(0, |message| message.seq);
+            self.send(&json!({"type": "history", "room": room, "after": after, "limit": 100}));
+            let page = self.await_type("history");
+            messages.extend(page["messages"].as_array().expect("a list").iter().map(Message::of));
+            if page["more"] == false {
+                return messages;
+            }
         }
     }
 

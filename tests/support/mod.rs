@@ -4,16 +4,21 @@
 #![allow(unreachable_pub, reason = "a module of each test, public to it alone")]
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
+pub mod audit;
 pub mod chat;
 pub mod client;
 pub mod data_dir;
+pub mod dice;
 pub mod embedded;
 pub mod markdown;
 pub mod memory;
 pub mod promql;
+pub mod schema;
 pub mod scrape;
 pub mod server;
+pub mod session;
 pub mod storm;
+pub mod strace;
 
 use std::time::{Duration, Instant};
 

@@ -88,6 +88,12 @@ impl Server {
         assert!(status.success());
     }
 
+    /// Ends the process where it stands, as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.wait();
+    }
+
     /// Waits until the process has ended.
     pub fn wait(&mut self) -> ExitStatus {
         wait_for("the server ends", || self.child.try_wait().expect("a child has a status"))

@@ -1,5 +1,6 @@
 //! What a run came to, for people (a table) and for programs (one JSON object). The two say the same.
 
+pub(crate) mod chat;
 mod table;
 
 use std::collections::BTreeMap;

@@ -13,16 +13,16 @@ use crate::scrape::ServerFigures;
 const LABEL: usize = 18;
 
 /// Writes lines of a label and what belongs to it.
-struct Table<'a> {
-    out: &'a mut dyn Write,
+pub(super) struct Table<'a> {
+    pub(super) out: &'a mut dyn Write,
 }
 
 impl Table<'_> {
-    fn row(&mut self, label: &str, value: impl std::fmt::Display) -> io::Result<()> {
+    pub(super) fn row(&mut self, label: &str, value: impl std::fmt::Display) -> io::Result<()> {
         writeln!(self.out, "{label:LABEL$} {value}")
     }
 
-    fn percentiles(&mut self, label: &str, figures: &Percentiles) -> io::Result<()> {
+    pub(super) fn percentiles(&mut self, label: &str, figures: &Percentiles) -> io::Result<()> {
         if figures.samples == 0 {
             return self.row(label, "nothing recorded");
         }
@@ -38,7 +38,7 @@ impl Table<'_> {
         self.row(label, columns.join("  "))
     }
 
-    fn opening(&mut self, opening: &Opening) -> io::Result<()> {
+    pub(super) fn opening(&mut self, opening: &Opening) -> io::Result<()> {
         let Opening { asked_for, opened, per_sec, .. } = opening;
         self.row("connections", format!("{opened} of {asked_for} opened, {}/s", count(*per_sec)))?;
         self.percentiles("handshake", &opening.handshake_us)?;
@@ -48,7 +48,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    fn endings(&mut self, endings: &Endings) -> io::Result<()> {
+    pub(super) fn endings(&mut self, endings: &Endings) -> io::Result<()> {
         self.row("lost connections", endings.lost)?;
         for (reason, count) in &endings.reasons {
             self.row("  ended", format!("{count} {reason}"))?;
@@ -56,7 +56,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    fn server(&mut self, server: Option<&ServerFigures>) -> io::Result<()> {
+    pub(super) fn server(&mut self, server: Option<&ServerFigures>) -> io::Result<()> {
         let Some(server) = server else { return Ok(()) };
         let cpu = |secs: f64| format!("{secs:.2} s");
         let rows = [
@@ -78,7 +78,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    fn generator(&mut self, generator: &Generator) -> io::Result<()> {
+    pub(super) fn generator(&mut self, generator: &Generator) -> io::Result<()> {
         let Generator { cpu_secs, starved_secs, deliveries_per_cpu_sec, frames_per_read, .. } =
             generator;
         let starved =
@@ -99,7 +99,7 @@ impl Table<'_> {
         self.row("", format!("foreign {foreign}  echoed {echoed}  corrupted {corrupted}"))
     }
 
-    fn verdict(&mut self, passed: bool) -> io::Result<()> {
+    pub(super) fn verdict(&mut self, passed: bool) -> io::Result<()> {
         self.row("verdict", if passed { "passed" } else { "FAILED" })
     }
 }
@@ -202,7 +202,7 @@ fn time(micros: f64) -> String {
 }
 
 /// A count or a rate, short.
-fn count(value: f64) -> String {
+pub(super) fn count(value: f64) -> String {
     match value {
         small if small < 1e4 => format!("{small:.0}"),
         medium if medium < 1e6 => format!("{:.1} k", medium / 1e3),

@@ -4,11 +4,11 @@
 //! inbox; send what is due; see whether the phase is over. Sending is looked at after each session that was read, so
 //! that a burst of arrivals does not delay what is due. [`crew`] starts the threads and speaks to them.
 
-mod alarm;
+pub(crate) mod alarm;
 pub(crate) mod auditor;
 mod board;
 pub(crate) mod crew;
-mod farewells;
+pub(crate) mod farewells;
 pub(crate) mod outbound;
 mod phase;
 mod session;
@@ -38,7 +38,7 @@ use crate::clock::{Clock, nanos};
 use crate::plan::{Plan, Seat};
 
 /// Room for reads in the shared buffer, beside the beginning of one message: so many frames cost one call.
-const READ_BYTES: usize = 256 << 10;
+pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// A message of up to this size is taken from a server whatever size was sent: it is foreign, not a violation.
 const MESSAGE_BYTES_ALWAYS: usize = 64 << 10;
@@ -302,7 +302,7 @@ impl Worker {
 }
 
 /// The second figure of the thread's `schedstat`.
-fn starved_ns() -> Option<u64> {
+pub(crate) fn starved_ns() -> Option<u64> {
     let figures = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     figures.split_whitespace().nth(1)?.parse().ok()
 }

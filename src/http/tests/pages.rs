@@ -12,6 +12,8 @@ fn pages() {
                 ("/", "text/html"),
                 ("/page.js", "text/javascript"),
                 ("/page.css", "text/css"),
+                ("/relay.html", "text/html"),
+                ("/page/links.js", "text/javascript"),
                 ("/uproar.js", "text/javascript"),
                 ("/uproar.d.ts", "application/typescript"),
             ] {

@@ -71,13 +71,13 @@ impl Engine for Memory {
 struct MemoryReader(Arc<Mutex<Rooms>>);
 
 impl Reader for MemoryReader {
-    fn find(&mut self, query: &Query) -> Result<Finding, Unreadable> {
+    fn find(&mut self, query: &Query, since: Millis) -> Result<Finding, Unreadable> {
         let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Query::Conversations { user, after, limit } = query {
             return Ok(rooms.conversations(user, after.as_deref(), *limit));
         }
         let Ok(page) =
-            rooms.with(&query.conversation(), |epoch, room| page::page(query, epoch, room));
+            rooms.with(&query.conversation(), |epoch, room| page::page(query, epoch, room, since));
         page.map(Finding::Page).ok_or(Unreadable)
     }
 }

@@ -4,8 +4,10 @@
 //! away, and the next batch or query opens another: what was wrong with the disk may be over by then.
 
 mod batch;
+mod cache;
 mod open;
 mod read;
+mod recent;
 mod retention;
 mod schema;
 mod statements;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use self::cache::Cache;
 pub(crate) use self::open::OpenError;
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
@@ -31,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) synchronous: Synchronous,
     /// How long keys of idempotency are kept.
     pub(crate) window: Window,
+    /// What the latest messages may take in memory, in bytes.
+    pub(crate) cache_bytes_max: usize,
     /// From one position to the next: 1, or more for tests of what relies on positions that follow one another.
     pub(crate) seq_step: u64,
 }
@@ -59,6 +64,7 @@ pub(crate) struct Sqlite {
     is_untidy: bool,
     /// The row of the last conversation that retention has looked at.
     place: i64,
+    cache: Arc<Cache>,
     counters: Arc<Counters>,
 }
 
@@ -71,6 +77,7 @@ impl Sqlite {
     ) -> Result<Self, OpenError> {
         let path = directory.path().join(FILE);
         let (connection, epoch) = open::create(&path, options.synchronous)?;
+        let cache = Arc::new(Cache::new(options.cache_bytes_max, counters.clone()));
         Ok(Self {
             directory,
             options,
@@ -80,6 +87,7 @@ impl Sqlite {
             is_failing: false,
             is_untidy: false,
             place: 0,
+            cache,
             counters,
         })
     }
@@ -120,6 +128,10 @@ impl Engine for Sqlite {
 
     fn store(&mut self, drafts: &[Draft], now: Millis) -> Result<Vec<Outcome>, Unavailable> {
         let result = self.try_store(drafts, now);
+        match &result {
+            Ok(outcomes) => self.cache.stored(drafts, outcomes),
+            Err(_) => self.cache.clear(),
+        }
         let (path, was_failing) = (self.path(), self.is_failing);
         self.is_failing = result.is_err();
         match &result {
@@ -141,14 +153,23 @@ impl Engine for Sqlite {
             tracing::warn!(path = ?self.path(), %error, "retention cannot remove anything");
         }
         self.is_untidy = result.is_err();
+        if result.is_err() {
+            self.cache.clear();
+        }
         let done = result.map_err(|_| Unavailable)?;
+        self.cache.trimmed(&done.trimmed);
         self.counters.removed.add(done.tidied.removed);
         self.counters.forgotten.add(done.trimmed.iter().filter(|room| room.is_forgotten).count());
         Ok(done.tidied)
     }
 
     fn reader(&self) -> Box<dyn Reader> {
-        Box::new(read::SqliteReader::new(self.path(), self.epoch.clone()))
+        Box::new(read::SqliteReader::new(
+            self.path(),
+            self.epoch.clone(),
+            self.cache.clone(),
+            self.counters.clone(),
+        ))
     }
 
     fn close(&mut self) {

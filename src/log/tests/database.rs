@@ -102,7 +102,7 @@ fn readers_come_back_when_the_database_does() {
     let path = path(&bench);
     let away = path.with_extension("away");
     fs::rename(&path, &away).expect("moved");
-    assert!(matches!(bench.reader.find(&open(&view, 1)), Err(Unreadable)));
+    assert!(matches!(bench.reader.find(&open(&view, 1), 0), Err(Unreadable)));
     fs::rename(&away, &path).expect("moved back");
     assert_eq!(bench.page(&open(&view, 1)).ends.len(), 1);
 }

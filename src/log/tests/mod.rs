@@ -53,8 +53,16 @@ fn draft(conversation: &Conversation, client_id: ClientId, body: &str) -> Draft 
     }
 }
 
+/// Enough for everything that most tests store.
+const CACHE: usize = 64 * 1024 * 1024;
+
 fn options(seq_step: u64) -> Options {
-    Options { synchronous: Synchronous::Normal, window: Window(WINDOW), seq_step }
+    Options {
+        synchronous: Synchronous::Normal,
+        window: Window(WINDOW),
+        cache_bytes_max: CACHE,
+        seq_step,
+    }
 }
 
 fn sqlite(directory: &Path, seq_step: u64, counters: &Arc<Counters>) -> Sqlite {
@@ -102,7 +110,7 @@ impl Bench {
     }
 
     fn page(&mut self, query: &Query) -> Page {
-        let Finding::Page(page) = self.reader.find(query).expect("it can be read") else {
+        let Finding::Page(page) = self.reader.find(query, 0).expect("it can be read") else {
             panic!("no page for {query:?}");
         };
         check(&page);

@@ -169,7 +169,7 @@ fn a_user_finds_every_direct_conversation() {
         let mut find = |user: &str, after: Option<&str>, limit| {
             let after = after.map(Box::from);
             let query = Query::Conversations { user: user.into(), after, limit };
-            match bench.reader.find(&query).expect("it can be read") {
+            match bench.reader.find(&query, 0).expect("it can be read") {
                 Finding::Conversations { list, more } => (list, more),
                 Finding::Page(page) => panic!("{page:?}"),
             }

@@ -108,6 +108,7 @@ impl World {
             drafts_max: plan.drafts_max,
             reads_max: 16,
             readers: 2,
+            cursor_age_max: None,
             counters,
         });
         let running = running.expect("threads start");

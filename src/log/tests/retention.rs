@@ -1,7 +1,5 @@
 //! What is kept no longer: which messages go, what is said of them, and that nobody waits for it.
 
-use std::sync::mpsc;
-
 use crossbeam_channel::Receiver;
 
 use super::keys::{CONFLICT, EXPIRED};
@@ -130,7 +128,7 @@ fn a_conversation_of_which_nothing_is_left_is_forgotten() {
         let epoch = bench.page(&open(&view, 1)).epoch;
         let mut conversations = |bench: &mut Bench| {
             let query = Query::Conversations { user: "ada".into(), after: None, limit: 10 };
-            match bench.reader.find(&query).expect("it can be read") {
+            match bench.reader.find(&query, 0).expect("it can be read") {
                 Finding::Conversations { list, .. } => list.len(),
                 Finding::Page(page) => panic!("{page:?}"),
             }
@@ -229,7 +227,7 @@ fn memory_is_bounded_and_the_oldest_go_first() {
 struct Watched {
     engine: Box<dyn Engine>,
     begin: Receiver<()>,
-    steps: mpsc::Sender<Step>,
+    steps: crossbeam_channel::Sender<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,7 +263,7 @@ fn a_batch_waits_for_one_step_and_retention_keeps_up() {
     const BATCH: u64 = 2048;
     let plan = Plan { views: &[&[]], capacity: 64, drafts_max: 1_000_000, seq_step: 1 };
     let (begin, begin_end) = crossbeam_channel::bounded(0);
-    let (steps, steps_end) = mpsc::channel();
+    let (steps, steps_end) = crossbeam_channel::bounded(100_000);
     let watched = |engines: Engines| {
         let durable = Watched { engine: engines.durable, begin: begin_end, steps };
         Engines { durable: Box::new(durable), ..engines }

@@ -14,6 +14,9 @@ macro_rules! codes {
             /// All of them, each at the position of its [`index`](Self::index).
             pub(crate) const ALL: [Self; [$($text),+].len()] = [$(Self::$code),+];
 
+            /// The same as they go over the wire.
+            pub(crate) const TEXTS: [&'static str; Self::ALL.len()] = [$($text),+];
+
             /// As it goes over the wire.
             pub(crate) const fn as_str(self) -> &'static str {
                 match self {

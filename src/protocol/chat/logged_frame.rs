@@ -9,12 +9,19 @@ use crate::protocol::frame;
 /// How the text of a logged message begins; no other text that the server sends does.
 pub(crate) const START: &str = r#"{"type":"message","seq":"#;
 
+/// How the text of a signal begins.
+const SIGNAL: &str = r#"{"type":"signal","#;
+
 /// The position of the logged message that this whole, unmasked frame carries; `None` for any other frame.
 pub(crate) fn seq_of(frame: &[u8]) -> Option<Seq> {
-    let payload = frame.get(head_len(frame)..)?;
-    let digits = payload.strip_prefix(START.as_bytes())?;
+    let digits = payload(frame).strip_prefix(START.as_bytes())?;
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     str::from_utf8(&digits[..length]).ok()?.parse().ok()
+}
+
+/// Whether this whole, unmasked frame is a signal.
+pub(crate) fn is_signal(frame: &[u8]) -> bool {
+    payload(frame).starts_with(SIGNAL.as_bytes())
 }
 
 /// Where each of these whole frames lies.
@@ -28,13 +35,13 @@ pub(crate) fn frames(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The bytes before an unmasked frame's payload.
-fn head_len(frame: &[u8]) -> usize {
-    match frame.get(1) {
+fn payload(frame: &[u8]) -> &[u8] {
+    let head_len = match frame.get(1) {
         Some(127) => 10,
         Some(126) => 4,
         _ => 2,
-    }
+    };
+    frame.get(head_len..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -59,5 +66,7 @@ mod tests {
         }
         let found: Vec<_> = frames(&bytes).map(|range| seq_of(&bytes[range])).collect();
         assert_eq!(found, texts.map(|(_, seq)| seq));
+        let signals = frames(&bytes).map(|range| is_signal(&bytes[range]));
+        assert!(signals.eq([false, false, false, true, false]));
     }
 }

@@ -15,11 +15,13 @@ pub(crate) mod logged_frame;
 mod message_text;
 mod name;
 mod parse;
-mod presence_text;
 mod rejection;
 pub(crate) mod reply;
 mod request;
 mod user_id;
+
+#[cfg(test)]
+mod documented;
 
 pub(crate) use body::check as check_body;
 pub(crate) use client_id::ClientId;
@@ -27,13 +29,12 @@ pub(crate) use code::Code;
 pub(crate) use flood::Flood;
 pub(crate) use guest::{GUEST_ID_BYTES, GUEST_KEY_BYTES, GUEST_PREFIX, Guest, GuestKey};
 pub use identity::Identity;
-pub(crate) use name::{NameError, check as check_name};
-pub(crate) use parse::{HISTORY_MESSAGES_MAX, parse};
+pub(crate) use message_text::message_text;
+pub(crate) use name::check as check_name;
+pub(crate) use parse::parse;
 pub(crate) use rejection::Rejection;
-pub(crate) use request::{Address, Incoming, Position, Request, SEQ_MAX};
-pub(crate) use user_id::{UserIdError, check as check_user_id};
+pub(crate) use request::{Address, Incoming, Request, SEQ_MAX};
+pub(crate) use user_id::check as check_user_id;
 
 /// The subprotocol's name in the handshake.
 pub(crate) const SUBPROTOCOL: &str = "uproar.chat.v1";
-pub(crate) use message_text::message_text;
-pub(crate) use presence_text::presence_text;

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::ClientId;
 use crate::log::{Direction, Seq};
-use crate::rooms::conversation::View;
 
 /// The largest position, the largest integer that a double holds with all below it.
 pub(crate) const SEQ_MAX: Seq = (1 << 53) - 1;
@@ -28,8 +27,7 @@ pub(crate) enum Request<'a> {
         name: Option<Cow<'a, str>>,
         token: Option<Cow<'a, str>>,
     },
-    /// To be in a conversation from a position on, or with so many of its latest messages; `history` is at most
-    /// [`HISTORY_MESSAGES_MAX`](super::HISTORY_MESSAGES_MAX).
+    /// To be in a conversation from a position on, or with so many of its latest messages; `history` is at most 100.
     Join {
         address: Address<'a>,
         after: Option<Position<'a>>,
@@ -77,24 +75,6 @@ pub(crate) enum Address<'a> {
     Room(Cow<'a, str>),
     /// The direct one with this user.
     With(Cow<'a, str>),
-}
-
-impl Address<'_> {
-    /// The conversation as this user sees it.
-    pub(crate) fn view(&self, user: &str) -> View {
-        match self {
-            Self::Room(room) => View::room(room),
-            Self::With(other) => View::direct(user, other),
-        }
-    }
-
-    /// How a message names it: the field `room` or `with`, and that field's value.
-    pub(crate) fn field(&self) -> (&'static str, &str) {
-        match self {
-            Self::Room(room) => ("room", room),
-            Self::With(other) => ("with", other),
-        }
-    }
 }
 
 /// Where a client stopped: a position, and the log that it is one of.

@@ -6,7 +6,7 @@ use crate::log::Seq;
 use crate::protocol::chat::Code;
 use crate::protocol::chat::reply::{self, Bye};
 use crate::protocol::{Close, CloseReason, Message};
-use crate::shard::chat::session::{Reference, Want};
+use crate::shard::chat::session::{Reference, Stage, Want};
 use crate::shard::chat::stored::RETRY_AFTER_MS;
 use crate::shard::session::flag;
 use crate::shard::state::State;
@@ -47,7 +47,13 @@ impl State {
     /// Says that the log could not be read for something.
     pub(crate) fn refuse_want(&mut self, slot: u32, want: Want) {
         let reference = match want {
-            Want::Open { room, reference, .. } => {
+            Want::Open { room, .. } => {
+                let chat = self.sessions[slot as usize].chat.as_mut();
+                let Some(cursor) = chat.and_then(|chat| chat.cursor(room)) else { return };
+                if !matches!(cursor.stage, Stage::Asked) {
+                    return;
+                }
+                let reference = cursor.reference.take();
                 // It is no member that cannot be told what was said.
                 self.leave(slot, room);
                 reference

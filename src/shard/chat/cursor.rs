@@ -8,10 +8,11 @@
 use std::ops::Range;
 
 use crate::log::Seq;
-use crate::protocol::chat::logged_frame::{frames, seq_of};
+use crate::protocol::chat::logged_frame::frames;
 use crate::shard::broadcast::Broadcast;
 use crate::shard::chat::session::{Cursor, Stage};
 use crate::shard::counters::Drop;
+use crate::shard::outbox::Tag;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 
@@ -58,41 +59,16 @@ impl State {
         let chat = self.sessions[slot as usize].chat.as_mut();
         let Some(cursor) = chat.and_then(|chat| chat.cursor(room)) else { return false };
         if !matches!(cursor.stage, Stage::Live) {
+            self.pass_over(broadcast, exclusions);
             return true;
         }
         let after = cursor.after;
-        for piece in broadcast.pieces(exclusions) {
-            self.queue_after(slot, room, broadcast, piece, after);
-        }
+        self.queue_after(slot, room, broadcast, exclusions, after);
         let begun = self.rooms.get(room).chat.as_ref().map_or(0, |chat| chat.begun);
         if begun >= after {
             self.end_cursor(slot, room);
         }
         true
-    }
-
-    /// Queues a piece of a broadcast, but for the messages up to a position.
-    fn queue_after(
-        &mut self,
-        slot: u32,
-        room: u32,
-        broadcast: &Broadcast,
-        piece: Range<usize>,
-        after: Seq,
-    ) {
-        let bytes = &broadcast.bytes[piece.clone()];
-        let mut run = piece.start..piece.start;
-        for frame in frames(bytes) {
-            let end = piece.start + frame.end;
-            if seq_of(&bytes[frame]).is_none_or(|seq| seq > after) {
-                self.counters.deliveries += 1;
-                run.end = end;
-            } else {
-                self.queue_shared(slot, &broadcast.bytes, run.clone(), run.start, room);
-                run = end..end;
-            }
-        }
-        self.queue_shared(slot, &broadcast.bytes, run.clone(), run.start, room);
     }
 
     /// Has a session go on with what everyone gets, if what it has reaches there; else it is to be read for again.
@@ -131,11 +107,15 @@ impl State {
         }
     }
 
-    /// Lets everything go that is queued of rooms and was not started; the log has it.
+    /// Lets everything go that is queued of rooms and was not started; the log has it, but for signals.
     fn fall_behind(&mut self, slot: u32) {
         self.counters.fell_behind += 1;
-        let extra = self.sessions[slot as usize].extra();
-        for room in extra.outbox.logged_rooms() {
+        let outbox = &mut self.sessions[slot as usize].extra().outbox;
+        let before = outbox.bytes();
+        let signals = outbox.purge(|tag| matches!(tag, Tag::Droppable(_)));
+        self.counters.outbox_bytes -= before - outbox.bytes();
+        self.counters.dropped[Drop::Signal as usize] += signals;
+        for room in outbox.logged_rooms() {
             let outbox = &mut self.sessions[slot as usize].extra().outbox;
             let before = outbox.bytes();
             let let_go = outbox.let_go_of(room);
@@ -154,13 +134,13 @@ impl State {
         let chat = self.sessions[slot as usize].chat.as_mut();
         match chat.and_then(|chat| chat.cursor(room)) {
             // It has been given nothing yet that could have been let go.
-            Some(Cursor { stage: Stage::Opening | Stage::Opened(_), .. }) => return,
+            Some(cursor) if cursor.is_opening() => return,
             Some(cursor) => {
                 cursor.after = first.map_or(cursor.after, |seq| seq - 1);
                 // A page that is on its way begins further on, and is not taken.
                 cursor.stage = Stage::Behind;
             }
-            None => self.add_cursor(slot, Cursor { room, after, stage: Stage::Behind, rev: 0 }),
+            None => self.add_cursor(slot, Cursor::new(room, after, Stage::Behind)),
         }
         self.want_read(slot);
     }

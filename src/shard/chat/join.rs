@@ -32,9 +32,11 @@ impl State {
         };
         self.reset(slot, room);
         let Some(chat) = &self.rooms.get(room).chat else { return };
-        let history = history.unwrap_or(chat.history);
-        self.add_cursor(slot, Cursor { room, after: 0, stage: Stage::Opening, rev: 0 });
-        self.want(slot, Want::Open { room, after, history, reference });
+        let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
+        let max = u32::try_from(max).unwrap_or(u32::MAX);
+        let history = history.unwrap_or(chat.history).min(max);
+        self.add_cursor(slot, Cursor { reference, ..Cursor::new(room, 0, Stage::Opening) });
+        self.want(slot, Want::Open { room, after, history });
     }
 
     /// Puts a session into the room of a view. `None` if it is in too many.
@@ -42,9 +44,10 @@ impl State {
         if let Some(room) = self.joined_room(slot, view.name()) {
             return Some(room);
         }
-        if !self.join(slot, view.name()) {
+        if !self.may_enter(slot, view) {
             return None;
         }
+        self.join_beyond(slot, view.name());
         let room = self.joined_room(slot, view.name())?;
         self.furnish(room, view);
         self.enter_presence(slot, room);
@@ -52,7 +55,7 @@ impl State {
     }
 
     /// Makes a room of the hub a chat room.
-    fn furnish(&mut self, room: u32, view: &View) {
+    pub(crate) fn furnish(&mut self, room: u32, view: &View) {
         let Some(shared) = &self.chat else { return };
         let found = &mut self.rooms.rooms[room as usize];
         found.chat.get_or_insert_with(|| {
@@ -65,23 +68,9 @@ impl State {
         });
     }
 
-    /// Has a session of one end of a direct conversation see what is said in it after a position.
-    pub(crate) fn attach(&mut self, slot: u32, view: &View, after: Seq) {
-        if self.sessions.get(slot as usize).is_none()
-            || self.joined_room(slot, view.name()).is_some()
-        {
-            return;
-        }
-        self.join_beyond(slot, view.name());
-        let Some(room) = self.joined_room(slot, view.name()) else { return };
-        self.furnish(room, view);
-        // What was gathered before is excluded already; what is still to come from before that position is by this.
-        self.add_cursor(slot, Cursor { room, after, stage: Stage::Live, rev: 0 });
-    }
-
     /// Forgets where a session was in a room, and what is queued for it of that.
     fn reset(&mut self, slot: u32, room: u32) {
-        self.forget_cursor(slot, room);
+        self.withdraw_join(slot, room);
         let outbox = &mut self.sessions[slot as usize].extra().outbox;
         let before = outbox.bytes();
         outbox.let_go_of(room);
@@ -89,12 +78,19 @@ impl State {
     }
 
     /// Ends a session's cursor in a room, and the reads for it that were not made yet.
-    pub(crate) fn forget_cursor(&mut self, slot: u32, room: u32) {
-        if self.end_cursor(slot, room).is_some()
-            && let Some(chat) = &mut self.sessions[slot as usize].chat
-        {
+    fn forget_cursor(&mut self, slot: u32, room: u32) -> Option<Cursor> {
+        let cursor = self.end_cursor(slot, room)?;
+        if let Some(chat) = &mut self.sessions[slot as usize].chat {
             chat.wants
                 .retain(|want| !matches!(want, Want::Open { room: wanted, .. } if *wanted == room));
+        }
+        Some(cursor)
+    }
+
+    /// The same where the session has something else in mind. A join that was not answered yet is answered now.
+    fn withdraw_join(&mut self, slot: u32, room: u32) {
+        if let Some(cursor) = self.forget_cursor(slot, room).filter(Cursor::is_opening) {
+            self.refuse(slot, Code::NotJoined, &cursor.reference);
         }
     }
 
@@ -107,13 +103,13 @@ impl State {
         finding: Finding,
     ) {
         match (want, finding) {
-            (Want::Open { room, after, reference, .. }, Finding::Page(page)) => {
+            (Want::Open { room, after, .. }, Finding::Page(page)) => {
                 let is_resumed =
                     after.is_some_and(|(epoch, seq)| *epoch == *page.epoch && seq <= page.reached);
-                let opened = Opened { page, is_resumed, reference };
+                let opened = Opened { page, is_resumed };
                 let chat = self.sessions[slot as usize].chat.as_mut();
                 if let Some(cursor) = chat.and_then(|chat| chat.cursor(room))
-                    && matches!(cursor.stage, Stage::Opening)
+                    && matches!(cursor.stage, Stage::Asked)
                 {
                     cursor.stage = Stage::Opened(Box::new(opened));
                     self.try_answer_join(slot, room);
@@ -150,11 +146,12 @@ impl State {
         let Stage::Opened(opened) = std::mem::replace(&mut cursor.stage, Stage::Behind) else {
             return;
         };
-        self.answer_join(slot, room, *opened);
+        let reference = cursor.reference.take();
+        self.answer_join(slot, room, *opened, &reference);
     }
 
-    fn answer_join(&mut self, slot: u32, room: u32, opened: Opened) {
-        let Opened { mut page, is_resumed, reference } = opened;
+    fn answer_join(&mut self, slot: u32, room: u32, opened: Opened, reference: &Reference) {
+        let Opened { mut page, is_resumed } = opened;
         let roster = self.roster(room);
         let rev = roster.as_ref().map_or(0, |roster| roster.rev);
         let Some(chat) = &mut self.rooms.get_mut(room).chat else { return };
@@ -226,9 +223,10 @@ impl State {
     }
 
     /// Ends a membership.
-    pub(crate) fn chat_leave(&mut self, slot: u32, room: u32, reference: Reference) {
+    pub(crate) fn chat_leave(&mut self, slot: u32, room: u32, reference: &Reference) {
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let view = chat.view.clone();
+        self.withdraw_join(slot, room);
         self.leave(slot, room);
         self.reply(slot, |out| {
             reply::Left { view: &view, reference: reference.as_deref() }.write(out)

@@ -5,8 +5,10 @@
 
 mod answers;
 pub(crate) mod cursor;
+mod direct;
 mod hello;
 mod join;
+pub(crate) mod picking;
 mod presence;
 pub(crate) mod reads;
 mod requests;
@@ -74,6 +76,13 @@ impl Chat {
     }
 }
 
+impl Chat {
+    /// Drafts that were handed to the log and not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+}
+
 impl std::ops::Deref for Chat {
     type Target = Settings;
 
@@ -81,3 +90,6 @@ impl std::ops::Deref for Chat {
         &self.settings
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,17 @@ impl Reads {
         Some(self.due.map_or(next, |due| next.max(due - SLACK)))
     }
 
+    /// Reads that go on.
+    pub(crate) fn pending(&self) -> usize {
+        self.tickets.len()
+    }
+
+    /// How many reads were made so far.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> u64 {
+        self.last_ticket
+    }
+
     fn take_due(&mut self, now: Instant) -> Vec<Whom> {
         let rest = self.later.split_off(&(now, Whom::Session(SessionId::new(0, 0, 0))));
         std::mem::replace(&mut self.later, rest).into_iter().map(|(_, whom)| whom).collect()
@@ -167,6 +178,7 @@ impl State {
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let after = chat.live.unwrap_or_default();
         let query = Query::After { view: chat.view.clone(), after };
+        self.counters.room_reads += 1;
         self.make_read(query, Purpose::Room(id));
     }
 
@@ -177,6 +189,10 @@ impl State {
         }
         let id = self.id(slot);
         let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
+        // It may stand in the list a second time, for who had its slot before.
+        if !chat.is_listed {
+            return;
+        }
         if let Some(due) = chat.read_due.filter(|due| *due > self.now + SLACK) {
             self.later(due, Whom::Session(id));
             return;
@@ -196,12 +212,14 @@ impl State {
         };
         let mut from = 0;
         let query = match &want {
-            Want::Open { room, after, history, .. } => {
+            Want::Open { room, after, history } => {
                 let view = self.rooms.get(*room).chat.as_ref()?.view.clone();
+                chat.cursor(*room)?.stage = Stage::Asked;
                 Query::Open { view, after: after.clone(), history: *history }
             }
             Want::Next { room } => {
                 let view = self.rooms.get(*room).chat.as_ref()?.view.clone();
+                chat.put_last(*room);
                 let cursor = chat.cursor(*room)?;
                 cursor.stage = Stage::Reading;
                 from = cursor.after;
@@ -252,7 +270,14 @@ impl State {
                             cursor.stage = Stage::Behind;
                         }
                     }
-                    other => chat.wants.push_front(other),
+                    other => {
+                        if let Want::Open { room, .. } = &other
+                            && let Some(cursor) = chat.cursor(*room)
+                        {
+                            cursor.stage = Stage::Opening;
+                        }
+                        chat.wants.push_front(other);
+                    }
                 }
                 shared.reads.sessions.push_front(slot as u32);
             }
@@ -304,7 +329,9 @@ impl State {
             Want::Next { room } => {
                 let id = self.id(slot);
                 let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
-                if let Some(cursor) = chat.cursor(room) {
+                if let Some(cursor) = chat.cursor(room)
+                    && matches!(cursor.stage, Stage::Reading)
+                {
                     cursor.stage = Stage::Behind;
                 }
                 chat.is_listed = true;

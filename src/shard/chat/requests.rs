@@ -60,14 +60,14 @@ impl State {
             }
             Request::Leave { address } => {
                 if let Some((room, _)) = self.member_of(slot, &identity, &address, &reference) {
-                    self.chat_leave(slot, room, reference);
+                    self.chat_leave(slot, room, &reference);
                 }
             }
             Request::Send { address, client_id, body } => {
                 self.take_send(slot, &identity, &address, (client_id, body), reference);
             }
             Request::Signal { address, body } => {
-                self.take_signal(slot, &identity, &address, body, reference);
+                self.take_signal(slot, &identity, &address, body, &reference);
             }
             Request::History { address, direction, limit } => {
                 self.take_history(slot, &identity, &address, (direction, limit), reference);
@@ -152,18 +152,18 @@ impl State {
         identity: &Identity,
         address: &Address<'_>,
         body: &str,
-        reference: Reference,
+        reference: &Reference,
     ) {
         match address {
             Address::Room(_) => {
-                let Some((room, view)) = self.member_of(slot, identity, address, &reference) else {
+                let Some((room, view)) = self.member_of(slot, identity, address, reference) else {
                     return;
                 };
                 let signal = reply::Signal { view: &view, from: identity, body };
                 self.signal(room, slot, &text(|out| signal.write(out)));
             }
             Address::With(other) => {
-                if self.view(slot, identity, address, &reference).is_none() {
+                if self.view(slot, identity, address, reference).is_none() {
                     return;
                 }
                 let view = View::direct(other, &identity.user);
@@ -188,6 +188,8 @@ impl State {
             Address::With(_) => self.view(slot, identity, address, &reference),
         };
         if let Some(view) = view {
+            let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
+            let limit = limit.min(u32::try_from(max).unwrap_or(u32::MAX));
             let direction = direction.unwrap_or(Direction::Before(SEQ_MAX + 1));
             self.want(slot, Want::History { view, direction, limit, reference });
         }

@@ -35,7 +35,7 @@ pub(crate) struct ChatSession {
 /// Something that the log is read for.
 pub(crate) enum Want {
     /// The first page of a room that the session has joined.
-    Open { room: u32, after: Option<(Box<str>, Seq)>, history: u32, reference: Reference },
+    Open { room: u32, after: Option<(Box<str>, Seq)>, history: u32 },
     /// What comes next in a room that it catches up with.
     Next { room: u32 },
     /// A page to scroll through.
@@ -55,12 +55,16 @@ pub(crate) struct Cursor {
     pub(crate) stage: Stage,
     /// The presence that the session knows of; 0 for none.
     pub(crate) rev: u64,
+    /// Of the join that is to be answered.
+    pub(crate) reference: Reference,
 }
 
 /// How far a cursor is.
 pub(crate) enum Stage {
-    /// Its first page is asked for.
+    /// Its first page is to be asked for.
     Opening,
+    /// Its first page is asked for. One that was asked for before it joined anew finds it not so.
+    Asked,
     /// Its first page is there; who is in the room is not known yet.
     Opened(Box<Opened>),
     /// There is more to be read, once the session has taken what it has.
@@ -76,7 +80,17 @@ pub(crate) struct Opened {
     pub(crate) page: Page,
     /// It goes on from where it was, rather than with the latest messages.
     pub(crate) is_resumed: bool,
-    pub(crate) reference: Reference,
+}
+
+impl Cursor {
+    pub(crate) fn new(room: u32, after: Seq, stage: Stage) -> Self {
+        Self { room, after, stage, rev: 0, reference: None }
+    }
+
+    /// Whether it was not said yet that the session has joined.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Opening | Stage::Asked | Stage::Opened(_))
+    }
 }
 
 impl ChatSession {
@@ -89,5 +103,12 @@ impl ChatSession {
     pub(crate) fn behind(&self) -> Option<u32> {
         let mut cursors = self.cursors.iter();
         cursors.find(|cursor| matches!(cursor.stage, Stage::Behind)).map(|cursor| cursor.room)
+    }
+
+    /// Has the others read for before that room again: one that is never done does not keep them waiting.
+    pub(crate) fn put_last(&mut self, room: u32) {
+        if let Some(at) = self.cursors.iter().position(|cursor| cursor.room == room) {
+            self.cursors[at..].rotate_left(1);
+        }
     }
 }

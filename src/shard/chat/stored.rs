@@ -105,15 +105,15 @@ impl State {
         }
         let is_congested = self.rooms.get(room).is_congested;
         let Some(chat) = &mut self.rooms.get_mut(room).chat else { return };
-        if page.more && chat.live.is_some_and(|live| live < behind) {
-            // Where too much has gathered the flush goes first, and reads on when it begins.
-            if !is_congested {
-                self.want_room_read(room);
-            }
-        } else {
-            // All there is up to then; retention may have taken the end of it.
-            chat.live = chat.live.map(|live| live.max(behind));
+        // At the end of the log that is all there was: retention may have taken the last of it. What was stored since
+        // the page was read is not part of that.
+        let reached = if page.more { page.reached } else { page.seq.max(page.reached) };
+        chat.live = chat.live.max(Some(reached));
+        if reached >= behind {
             chat.behind = None;
+        } else if !is_congested {
+            // Where too much has gathered the flush goes first, and reads on when it begins.
+            self.want_room_read(room);
         }
     }
 

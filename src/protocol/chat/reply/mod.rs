@@ -1,6 +1,6 @@
 //! What the server says: a struct for each message, that writes itself as JSON text at the end of a buffer.
 //!
-//! Only the `message` is not here: the log writes it once, for everybody.
+//! The `message` is not here: the log writes it once, for everybody. Nor is `presence`, which is made of an event.
 
 mod conversation;
 mod people;

@@ -1,6 +1,5 @@
-//! Who is in a room, and who comes and goes.
+//! Who is in a room.
 
-use super::super::Identity;
 use super::super::json::{Object, objects};
 
 /// Who is in a room at one moment.
@@ -59,8 +58,10 @@ pub(crate) struct Presence<'a> {
 /// What changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change<'a> {
-    Join(&'a Identity),
-    Leave(&'a Identity),
+    /// A user who was not there before, or is now called otherwise.
+    Join { user: &'a str, name: &'a str },
+    /// A user who is there no more.
+    Leave { user: &'a str, name: &'a str },
     /// The number alone.
     Count,
 }
@@ -70,8 +71,8 @@ impl Presence<'_> {
         let object =
             Object::message(out, "presence").field("room", self.room).field("rev", self.rev);
         let object = match self.change {
-            Change::Join(who) => object.field("event", "join").user(&who.user, &who.name),
-            Change::Leave(who) => object.field("event", "leave").user(&who.user, &who.name),
+            Change::Join { user, name } => object.field("event", "join").user(user, name),
+            Change::Leave { user, name } => object.field("event", "leave").user(user, name),
             Change::Count => object.field("event", "count"),
         };
         object.field("count", self.count).end();

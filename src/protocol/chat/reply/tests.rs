@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::log::{Ack, Page};
 use crate::protocol::SessionId;
+use crate::protocol::chat::documented::schema;
 use crate::protocol::chat::{ClientId, Code, Identity, parse};
 use crate::rooms::conversation::View;
 
@@ -15,8 +16,16 @@ fn writes(expected: &str, write: impl Fn(&mut Vec<u8>)) {
     write(&mut out);
     let text = str::from_utf8(&out[6..]).expect("UTF-8");
     assert_eq!(text, expected);
-    serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    schema::check_server(&serde_json::from_str(text).expect("JSON"));
 }
+
+const TOKEN: &str = "ABEiM0RVZneImaq7zN3u_537rN8NlBjqcE8VLDGVdtsMlnoXMxDAXzkYGbvu96N1";
+
+/// A logged message, as the log writes it.
+const SAID: &str = concat!(
+    r#"{"type":"message","seq":12,"prev":9,"room":"lobby","from":{"user":"bob","name":"Bob"},"#,
+    r#""client_id":"019aae5c-5d20-7abc-8def-0123456789ab","time":5,"kind":"text","body":[]}"#
+);
 
 fn bob() -> Identity {
     Identity { user: "bob".into(), name: "Bob \"B\"\u{2028}\\".into(), is_guest: false }
@@ -49,7 +58,7 @@ fn welcome() {
     let mut welcome = Welcome {
         session: SessionId::new(1, 2, 3),
         identity: &bob(),
-        guest: Some("t0ken"),
+        guest: Some(TOKEN),
         heartbeat_secs: 25,
         time: 1_700_000_000_000,
         limits: Limits {
@@ -65,7 +74,7 @@ fn welcome() {
         "\"session\":\"0100000200000003\",\"user\":\"bob\",\"name\":\"Bob \\\"B\\\"\u{2028}\\\\\"";
     let tail = format!(r#""heartbeat_secs":25,"time":1700000000000,{limits},"conversations""#);
     writes(
-        &format!(r#"{{"type":"welcome",{who},"guest":"t0ken",{tail}:[],"ref":"r\u00e9f"}}"#),
+        &format!(r#"{{"type":"welcome",{who},"guest":"{TOKEN}",{tail}:[],"ref":"r\u00e9f"}}"#),
         |out| welcome.write(out),
     );
     (welcome.guest, welcome.reference, welcome.conversations) = (None, None, &conversations);
@@ -76,7 +85,7 @@ fn welcome() {
 #[test]
 fn joined() {
     let (room, direct) = (View::room("a\"b"), View::direct("bob", "alice"));
-    let mut page = page(&[r#"{"seq":1}"#, r#"{"seq":2}"#]);
+    let mut page = page(&[SAID, SAID]);
     let roster = Roster { rev: 3, count: 1, users: Some(r#"[{"user":"bob","name":"Bob"}]"#) };
     let mut joined = Joined {
         view: &room,
@@ -86,11 +95,16 @@ fn joined() {
         reference: Some("7"),
     };
     writes(
-        concat!(
+        &[
             r#"{"type":"joined","room":"a\"b","epoch":"e1","seq":12,"#,
             r#""members":{"rev":3,"count":1,"users":[{"user":"bob","name":"Bob"}]},"#,
-            r#""messages":[{"seq":1},{"seq":2}],"more":true,"ref":7}"#
-        ),
+            r#""messages":["#,
+            SAID,
+            ",",
+            SAID,
+            r#"],"more":true,"ref":7}"#,
+        ]
+        .concat(),
         |out| joined.write(out),
     );
     joined.members = Some(Roster { users: None, ..roster });
@@ -148,20 +162,22 @@ fn ack_left_signal_gap() {
 
 #[test]
 fn history() {
-    let (view, empty, one) = (View::room("x"), page(&[]), page(&["{}"]));
+    let (view, empty, one) = (View::room("x"), page(&[]), page(&[SAID]));
     let history = History { view: &view, page: &empty, reference: None };
     writes(r#"{"type":"history","room":"x","epoch":"e1","messages":[],"more":true}"#, |out| {
         history.write(out)
     });
     let history = History { view: &view, page: &one, reference: Some("1") };
     writes(
-        r#"{"type":"history","room":"x","epoch":"e1","messages":[{}],"more":true,"ref":1}"#,
+        &format!(
+            r#"{{"type":"history","room":"x","epoch":"e1","messages":[{SAID}],"more":true,"ref":1}}"#
+        ),
         |out| history.write(out),
     );
 }
 
 #[test]
-fn members_and_presence() {
+fn members() {
     let mut users = Vec::new();
     write_users(&mut users, [("a\"", "A"), ("b", "B")]);
     let users = str::from_utf8(&users).expect("UTF-8");
@@ -173,10 +189,9 @@ fn members_and_presence() {
         &format!(r#"{{"type":"members","room":"x","rev":8,"count":2,"users":{list},"ref":"m"}}"#),
         |out| members.write(out),
     );
-    let bob = Identity { name: "Bob".into(), ..bob() };
     for (change, event) in [
-        (Change::Join(&bob), r#""join","user":"bob","name":"Bob""#),
-        (Change::Leave(&bob), r#""leave","user":"bob","name":"Bob""#),
+        (Change::Join { user: "bob", name: "Bob" }, r#""join","user":"bob","name":"Bob""#),
+        (Change::Leave { user: "bob", name: "Bob" }, r#""leave","user":"bob","name":"Bob""#),
         (Change::Count, r#""count""#),
     ] {
         let presence = Presence { room: "x", rev: 4, change, count: 3 };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::super::{ClientId, Code, Incoming, Request, parse};
+use super::super::super::{Address, ClientId, Code, Incoming, Request, parse};
 use super::ID;
 
 /// Any JSON, of which strings and keys are often words of the protocol.
@@ -153,7 +153,7 @@ proptest! {
         let Request::Send { address, client_id, body: read } = incoming.request else {
             panic!("it is a send")
         };
-        prop_assert_eq!(address.field(), ("room", &*room));
+        prop_assert_eq!(address, Address::Room(room.into()));
         prop_assert_eq!(client_id.to_string(), ID);
         prop_assert_eq!(read, body.to_string());
     }

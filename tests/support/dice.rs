@@ -1,9 +1,9 @@
 //! Chance that can be had again: a generator of numbers by a seed (SplitMix64).
 
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -15,16 +15,16 @@ impl Dice {
     }
 
     /// A number from 0 up to but not including `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    pub(crate) fn one_in(&mut self, times: usize) -> bool {
+    pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
     /// The length of a message: mostly a line, at times what takes several packets, seldom what fills a socket.
-    pub(crate) fn length(&mut self) -> usize {
+    pub fn length(&mut self) -> usize {
         match self.below(32) {
             0 => 40_000 + self.below(20_000),
             1..=3 => self.below(20_000),

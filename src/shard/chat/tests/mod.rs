@@ -1,0 +1,7 @@
+//! Chat on a shard, one step at a time: what races between what is read and what is said can be brought about at will.
+
+mod direct;
+mod hall;
+mod joining;
+mod pressure;
+mod reading;

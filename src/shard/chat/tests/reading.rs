@@ -1,0 +1,113 @@
+//! Reads for rooms and sessions: whole, one at a time for each, and nobody's turn taken by another.
+
+use super::hall::{Hall, messages, page};
+use crate::log::Seq;
+use crate::rooms::conversation::View;
+
+fn seqs(hall: &mut Hall, peer: usize) -> Vec<Seq> {
+    let heard = hall.heard(peer);
+    messages(&heard).into_iter().map(|(_, seq)| seq).collect()
+}
+
+/// A member of the room, with nothing said in it so far.
+fn member(hall: &mut Hall, room: &str) -> usize {
+    let peer = hall.connect("ann", true);
+    hall.say(peer, &format!(r#"{{"type":"join","room":"{room}"}}"#));
+    hall.turn();
+    let last = hall.asked();
+    hall.found(last, Ok(page(&View::room(room), 0, &[])));
+    hall.rest();
+    assert_eq!(hall.heard(peer).len(), 1);
+    peer
+}
+
+#[test]
+fn what_is_stored_while_a_room_is_read_for_is_read_too() {
+    let mut hall = Hall::new();
+    let view = View::room("a");
+    let ann = member(&mut hall, "a");
+    hall.deliver(&view, 0, &[1]);
+    // Two and three did not come along; five is stored when the page was read already.
+    hall.deliver(&view, 3, &[4]);
+    hall.rest();
+    assert_eq!(hall.asked(), 2);
+    hall.deliver(&view, 4, &[5]);
+    hall.found(2, Ok(page(&view, 1, &[2, 3, 4])));
+    hall.rest();
+    assert_eq!(seqs(&mut hall, ann), [1, 2, 3, 4]);
+    assert_eq!(hall.asked(), 3, "the rest is read");
+    hall.found(3, Ok(page(&view, 4, &[5])));
+    hall.deliver(&view, 5, &[6]);
+    hall.rest();
+    assert_eq!(seqs(&mut hall, ann), [5, 6]);
+}
+
+#[test]
+fn what_retention_took_is_not_waited_for() {
+    let mut hall = Hall::new();
+    let view = View::room("a");
+    let ann = member(&mut hall, "a");
+    hall.deliver(&view, 0, &[1]);
+    hall.deliver(&view, 3, &[4]);
+    hall.rest();
+    let mut gone = page(&view, 4, &[]);
+    gone.gap = Some((1, 4));
+    hall.found(2, Ok(gone));
+    hall.deliver(&view, 4, &[5]);
+    hall.rest();
+    let heard = hall.heard(ann);
+    let seqs: Vec<_> = messages(&heard).into_iter().map(|(_, seq)| seq).collect();
+    assert_eq!(seqs, [1, 5]);
+    let gap = heard.iter().find(|message| message["type"] == "gap").expect("it is said");
+    assert_eq!((&gap["from"], &gap["to"]), (&1.into(), &4.into()));
+    assert_eq!(hall.asked(), 2);
+}
+
+#[test]
+fn a_slot_that_was_given_on_is_read_for_once() {
+    let mut hall = Hall::new();
+    let ann = hall.connect("ann", true);
+    let slot = hall.slot(ann);
+    hall.say(ann, r#"{"type":"join","room":"a"}"#);
+    hall.lose(ann);
+    let bob = hall.connect("bob", true);
+    assert_eq!(hall.slot(bob), slot);
+    hall.say(bob, r#"{"type":"join","room":"b"}"#);
+    hall.say(bob, r#"{"type":"history","room":"b"}"#);
+    hall.rest();
+    assert_eq!(hall.asked(), 1, "one after the other");
+    hall.found(1, Ok(page(&View::room("b"), 0, &[])));
+    hall.rest();
+    assert_eq!(hall.asked(), 2);
+}
+
+#[test]
+fn a_room_that_is_never_done_does_not_keep_others_waiting() {
+    let mut hall = Hall::new();
+    let ann = hall.connect("ann", true);
+    let (busy, quiet) = (View::room("busy"), View::room("quiet"));
+    // More is to be read, always.
+    let more = |view: &View, after: Seq, seqs: &[Seq]| {
+        let mut more = page(view, after, seqs);
+        (more.seq, more.more) = (100, true);
+        Ok(more)
+    };
+    hall.say(ann, r#"{"type":"join","room":"busy","after":{"epoch":"e","seq":1}}"#);
+    hall.say(ann, r#"{"type":"join","room":"quiet","after":{"epoch":"e","seq":1}}"#);
+    hall.turn();
+    hall.found(1, more(&busy, 1, &[]));
+    hall.turn();
+    hall.found(2, more(&quiet, 1, &[]));
+    hall.rest();
+    hall.found(3, more(&busy, 1, &[2]));
+    hall.rest();
+    hall.found(4, more(&quiet, 1, &[2]));
+    hall.rest();
+    hall.found(5, more(&busy, 2, &[3]));
+    hall.rest();
+    hall.found(6, Ok(page(&quiet, 2, &[3, 100])));
+    hall.rest();
+    let heard = messages(&hall.heard(ann));
+    let expected = [("busy", 2), ("quiet", 2), ("busy", 3), ("quiet", 3), ("quiet", 100)];
+    assert_eq!(heard, expected.map(|(room, seq)| (room.to_owned(), seq)));
+}
