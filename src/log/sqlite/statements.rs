@@ -89,11 +89,11 @@ statements! {
     LAST_CONVERSATION = "SELECT max(id) FROM conversations";
 
     /// Everything from a position on, for an export.
-    MESSAGES = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    EVERYTHING = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
         WHERE seq > ?1 ORDER BY seq";
 
     /// The same of one conversation.
-    MESSAGES_OF = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    ALL_OF = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
         WHERE conversation = ?2 AND seq > ?1 ORDER BY seq";
 
     KEPT_KEYS = "SELECT client_id, user, conversation, seq, time, body_sha256, until FROM kept_keys
@@ -110,7 +110,7 @@ statements! {
 
     DIRECT = "SELECT conversation FROM directs WHERE user = ?1 AND other = ?2";
 
-    EVERY_DIRECT = "SELECT user, other, conversation FROM directs
+    ALL_DIRECTS = "SELECT user, other, conversation FROM directs
         WHERE user >= '' ORDER BY user, other";
 
     TIME_OF = "SELECT time FROM messages WHERE seq = ?1";
@@ -123,6 +123,11 @@ statements! {
     SET_IMPORTED = "UPDATE conversations
         SET last_seq = ?2, removed_to = ?3, forgotten_to = 0, messages = ?4, oldest = ?5
         WHERE id = ?1";
+
+    /// A key from elsewhere, which is not to go before one that was kept here.
+    ADD_KEY = "INSERT OR IGNORE INTO kept_keys
+        (client_id, user, conversation, seq, time, body_sha256, until)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Look<'_> {
 
     /// Follows the messages from the first to the last.
     fn at_messages(&mut self, is_quick: bool, progress: &Progress) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(statements::MESSAGES_OF)?;
+        let mut statement = self.connection.prepare_cached(statements::ALL_OF)?;
         let mut rows = statement.query(params![0, self.stored.id])?;
         let (mut count, mut last, mut time) = (0_u64, None::<Seq>, 0);
         while let Some(row) = rows.next()? {
@@ -201,7 +201,7 @@ fn owners(
 
 /// Looks whether what users find is there.
 fn directs(connection: &Connection, problems: &mut Problems) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(statements::EVERY_DIRECT)?;
+    let mut statement = connection.prepare(statements::ALL_DIRECTS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (user, other): (String, String) = (row.get(0)?, row.get(1)?);

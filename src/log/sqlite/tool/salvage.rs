@@ -100,10 +100,10 @@ impl<S: Sink> Walk<'_, S> {
         let position = integer(*last);
         let mut statement;
         let mut rows = if let Some(id) = self.conversation.filter(|_| self.by_index) {
-            statement = self.connection.prepare_cached(statements::MESSAGES_OF)?;
+            statement = self.connection.prepare_cached(statements::ALL_OF)?;
             statement.query(params![position, id])?
         } else {
-            statement = self.connection.prepare_cached(statements::MESSAGES)?;
+            statement = self.connection.prepare_cached(statements::EVERYTHING)?;
             statement.query(params![position])?
         };
         while let Some(row) = rows.next()? {

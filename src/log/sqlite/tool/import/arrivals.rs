@@ -153,7 +153,7 @@ impl<'a> Arrivals<'a> {
             return Err(Fault::from("has a body_sha256 that is not 64 hexadecimal digits"));
         };
         let id = self.place(&conversation)?.id;
-        self.connection.prepare_cached(statements::KEEP_KEY)?.execute(params![
+        self.connection.prepare_cached(statements::ADD_KEY)?.execute(params![
             client_id.to_bytes(),
             line.user,
             id,
