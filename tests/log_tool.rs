@@ -150,6 +150,7 @@ fn a_log_moves_with_everything_but_its_epoch() {
     let mut ann = ChatClient::connect(server.address, "Ann \"\\\u{2028}é");
     let epoch = ann.join("a")["epoch"].clone();
     let (first, first_ack) = send(&mut ann, "a", &json!({"n": [1, 2.50, "\u{7f}</script>"]}));
+    ann.join("b");
     send(&mut ann, "b", &json!("elsewhere"));
     // Whatever is between its parts, the body is kept as it was sent.
     let id = client_id();
@@ -305,8 +306,9 @@ fn what_is_pruned_is_a_gap_and_still_not_taken_twice() {
     let guest = ann.welcome["guest"].clone();
     stop(server);
 
+    let backup = succeed(data.path(), &["export", "--room", "a"]);
     let all = &["prune", "--keep", "4", "--dry-run"];
-    assert!(succeed(data.path(), all).contains("would remove 6 messages of 1 conversations"));
+    assert!(succeed(data.path(), all).contains("would remove 6 messages"));
     assert_eq!(of_type(&export(data.path(), &[]), "message").len(), 10);
     assert!(succeed(data.path(), &["prune", "--keep", "4", "--room", "b*"]).contains("removed 0 "));
     assert!(succeed(data.path(), &["prune", "--keep", "4", "--room", "a*"]).contains("removed 6 "));
@@ -330,6 +332,24 @@ fn what_is_pruned_is_a_gap_and_still_not_taken_twice() {
         assert_eq!(&ann.await_type("ack"), ack);
     }
     assert_eq!(send(&mut ann, "a", &json!("new")).1["seq"], 11);
+    stop(server);
+
+    // The room comes back from before, and its keys are those of messages again; but for the one said since.
+    assert!(succeed(data.path(), &["prune", "--keep", "0"]).contains("removed 5 "));
+    assert_eq!(of_type(&export(data.path(), &[]), "key").len(), 11);
+    imported(data.path(), &backup);
+    succeed(data.path(), &["check"]);
+    let lines = export(data.path(), &["--room", "a"]);
+    let (messages, keys) = (of_type(&lines, "message"), of_type(&lines, "key"));
+    assert_eq!((messages.len(), keys.len(), &keys[0]["seq"]), (10, 1, &json!(11)));
+    let server = serve(data.path());
+    let mut ann = again(&server, &guest);
+    assert_eq!(ann.join("a")["messages"].as_array().map(Vec::len), Some(10));
+    let (send, ack) = &sent[0];
+    ann.send(send);
+    assert_eq!(&ann.await_type("ack"), ack);
+    assert_eq!(self::send(&mut ann, "a", &json!("newer")).1["seq"], 12);
+    assert_eq!(ann.await_type("message")["prev"], 10);
 }
 
 #[test]
@@ -341,6 +361,8 @@ fn time_and_count_bound_what_is_kept() {
     };
     // Position 3 is of 3 ms after this.
     let then = "2025-06-15T15:06:40.003Z";
+    let rehearsed = succeed(data.path(), &["prune", "--before", then, "--dry-run"]);
+    assert!(rehearsed.contains("would remove 2 messages"), "{rehearsed}");
     succeed(data.path(), &["prune", "--before", then]);
     assert_eq!(left(), [3, 4, 5, 6, 7, 8, 9, 10]);
     succeed(data.path(), &["prune", "--before", then, "--keep", "5"]);

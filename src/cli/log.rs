@@ -226,9 +226,9 @@ fn run_prune(flags: PruneFlags) -> anyhow::Result<()> {
     };
     let act = if dry_run { rehearse } else { prune };
     let pruned = act(&config.server.data_dir, &pruning).map_err(told)?;
-    let Pruned { messages, conversations, bytes_before, bytes_after } = pruned;
+    let Pruned { messages, bytes_before, bytes_after } = pruned;
     let what = if dry_run { "would remove" } else { "removed" };
-    let mut text = format!("{what} {messages} messages of {conversations} conversations\n");
+    let mut text = format!("{what} {messages} messages\n");
     if !dry_run {
         text += &format!("the log took {bytes_before} bytes and now takes {bytes_after}\n");
     }

@@ -52,7 +52,7 @@ statements! {
         JOIN conversations ON conversations.id = directs.conversation
         WHERE user = ?1 AND other > ?2 ORDER BY other LIMIT ?3";
 
-    /// Some conversations, for retention to look at.
+    /// Some conversations, one after the other by their rows.
     CONVERSATIONS = "SELECT id, key, last_seq, removed_to, forgotten_to, messages, oldest
         FROM conversations WHERE id > ?1 ORDER BY id LIMIT ?2";
 
@@ -101,10 +101,6 @@ statements! {
 
     KEY_OF = "SELECT key FROM conversations WHERE id = ?1";
 
-    /// One conversation after the other, by their rows.
-    NEXT_CONVERSATION = "SELECT id, key, last_seq, removed_to, messages, oldest FROM conversations
-        WHERE id > ?1 ORDER BY id LIMIT 1";
-
     /// The rows of conversations that there are messages, and kept keys, of.
     NEXT_WITH_MESSAGES = "SELECT conversation FROM messages
         WHERE conversation > ?1 ORDER BY conversation LIMIT 1";
@@ -119,6 +115,8 @@ statements! {
 
     TIME_OF = "SELECT time FROM messages WHERE seq = ?1";
 
+    COUNT_BEFORE = "SELECT count(*) FROM messages WHERE conversation = ?1 AND time < ?2";
+
     NEW_EPOCH = "UPDATE log SET epoch = lower(hex(randomblob(8))) WHERE id = 1";
 
     /// After messages of another log came. Nobody knows a position of before.
@@ -130,23 +128,6 @@ statements! {
     ADD_KEY = "INSERT OR IGNORE INTO kept_keys
         (client_id, user, conversation, seq, time, body_sha256, until)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-
-    REMOVE_KEYS_UNTIL = "DELETE FROM kept_keys WHERE until < ?1";
-
-    /// The times of a conversation's messages.
-    TIMES = "SELECT seq, time FROM messages WHERE conversation = ?1 AND seq > ?2 ORDER BY seq";
-
-    /// The latest message but so many.
-    FROM_END = "SELECT seq FROM messages WHERE conversation = ?1
-        ORDER BY seq DESC LIMIT 1 OFFSET ?2";
-
-    COUNT_UP_TO = "SELECT count(*) FROM messages WHERE conversation = ?1 AND seq <= ?2";
-
-    REMOVE_MESSAGE = "DELETE FROM messages WHERE seq = ?1";
-
-    /// After the oldest messages were removed.
-    SET_PRUNED = "UPDATE conversations SET removed_to = ?2, messages = max(messages - ?3, 0), oldest = ?4
-        WHERE id = ?1";
 }
 
 #[cfg(test)]

@@ -41,8 +41,6 @@ pub(crate) fn export(
 ) -> Result<Exported, ToolError> {
     let path = existing(data_dir)?;
     let connection = open_known(&path)?;
-    // What is cut off at its end can then be read up to there.
-    connection.pragma_update(None, "writable_schema", true)?;
     let snapshot = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)?;
     let only = match room {
         None => None,

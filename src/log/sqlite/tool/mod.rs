@@ -62,6 +62,8 @@ fn existing(data_dir: &Path) -> Result<PathBuf, ToolError> {
 /// Opens a log for reading whose tables this program knows, however damaged they are.
 fn open_known(path: &Path) -> Result<Connection, ToolError> {
     let connection = open::inspect(path)?;
+    // A file that is cut off can then be read up to there.
+    connection.pragma_update(None, "writable_schema", true)?;
     match schema::version(&connection) {
         Ok(schema::VERSION) => Ok(connection),
         Ok(_) => Err(OpenError::new(path, SchemaError::Foreign).into()),

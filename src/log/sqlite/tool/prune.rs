@@ -1,29 +1,30 @@
 //! Removing old messages, and giving the disk back what they took.
 //!
-//! Of each conversation the oldest go, a few at a time, each few in a transaction that leaves the log right: what is
-//! gone is known to be gone, and the keys under which it came are kept as long as it may be sent again.
+//! It is retention's work by other rules: of each conversation the oldest messages go, in steps that each leave the log
+//! right, and the keys under which they came are kept as long as they may be sent again.
 
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::check::bytes;
 use super::progress::Progress;
-use super::relations::{self, Stored};
-use super::{ToolError, existing, lock, open_known};
-use crate::log::engine::Window;
-use crate::log::sqlite::{Synchronous, integer, number, open, read, statements};
-use crate::log::{Message, Millis, Seq};
+use super::{ToolError, existing, lock, open_known, relations};
+use crate::log::Millis;
+use crate::log::engine::{Keeping, Rule, Window};
+use crate::log::sqlite::retention::{self, Terms};
+use crate::log::sqlite::{Synchronous, integer, number, open, statements};
+use crate::rooms::conversation::Conversation;
 use crate::rooms::rules::RoomRule;
 
-/// Messages removed by one transaction.
-const REMOVED_MAX: usize = 1000;
+/// Messages and keys that go in one transaction.
+const STEP_ROWS_MAX: usize = 4096;
 
-/// What is to go: messages that either bound says.
+/// What is to go: messages of which either bound says so.
 #[derive(Clone, Debug)]
 pub(crate) struct Pruning {
-    /// Rooms of these names only; otherwise all rooms and direct conversations.
+    /// Rooms whose names this matches; otherwise all rooms and direct conversations.
     pub(crate) rooms: Option<RoomRule>,
     /// Messages from before this time.
     pub(crate) before: Option<Millis>,
@@ -40,10 +41,23 @@ pub(crate) struct Pruning {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pruned {
     pub(crate) messages: u64,
-    pub(crate) conversations: u64,
     /// What the log takes on the disk.
     pub(crate) bytes_before: u64,
     pub(crate) bytes_after: u64,
+}
+
+impl Pruning {
+    fn rule(&self, conversation: &Conversation) -> Rule {
+        let is_room = conversation.ends().is_none();
+        let is_meant = |rule: &RoomRule| is_room && rule.matches(conversation.key());
+        let is_meant = self.rooms.as_ref().is_none_or(is_meant);
+        let age = |before| Duration::from_millis(self.now.saturating_sub(before));
+        Rule {
+            keeping: Keeping::Durable,
+            age_max: self.before.filter(|_| is_meant).map(age),
+            messages_max: self.keep.filter(|_| is_meant),
+        }
+    }
 }
 
 /// Removes messages from the log of a data directory.
@@ -54,26 +68,32 @@ pub(crate) fn prune(data_dir: &Path, pruning: &Pruning) -> Result<Pruned, ToolEr
     let path = existing(directory.path())?;
     let bytes_before = bytes(&path);
     let (connection, _) = open::create(&path, Synchronous::Full)?;
-    let mut pruned = Pruned { bytes_before, ..Pruned::default() };
-    let progress = Progress::open_end("messages removed:");
-    each(&connection, pruning, |stored, up_to| {
-        let mut after = 0;
-        while let Some((last, removed)) = remove(&connection, stored.id, (after, up_to), pruning)? {
-            after = last;
-            pruned.messages += removed;
-            progress.set(pruned.messages);
-        }
-        pruned.conversations += 1;
-        Ok(())
-    })?;
-    connection.execute(statements::REMOVE_KEYS_UNTIL, [integer(pruning.now)])?;
-    drop(progress);
+    let messages = remove(&connection, pruning)?;
     if pruning.vacuum {
         vacuum(&connection)?;
     }
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     drop(connection);
-    Ok(Pruned { bytes_after: bytes(&path), ..pruned })
+    Ok(Pruned { messages, bytes_before, bytes_after: bytes(&path) })
+}
+
+fn remove(connection: &Connection, pruning: &Pruning) -> rusqlite::Result<u64> {
+    let progress = Progress::open_end("messages removed:");
+    let rules = {
+        let pruning = pruning.clone();
+        move |conversation: &Conversation| pruning.rule(conversation)
+    };
+    let Pruning { window, now, .. } = *pruning;
+    let terms = Terms { rules: &rules, window, now, budget: STEP_ROWS_MAX };
+    let (mut place, mut messages) = (0, 0);
+    loop {
+        let tidied = retention::step(connection, &terms, &mut place)?.tidied;
+        messages += tidied.removed as u64;
+        progress.set(messages);
+        if tidied.is_over {
+            return Ok(messages);
+        }
+    }
 }
 
 /// Says what [`prune`] would remove, and changes nothing.
@@ -81,150 +101,23 @@ pub(crate) fn rehearse(data_dir: &Path, pruning: &Pruning) -> Result<Pruned, Too
     let path = existing(data_dir)?;
     let connection = open_known(&path)?;
     let snapshot = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)?;
-    let mut pruned = Pruned::default();
-    each(&snapshot, pruning, |stored, up_to| {
-        let mut count = snapshot.prepare_cached(statements::COUNT_UP_TO)?;
-        let key = params![stored.id, integer(up_to)];
-        pruned.messages += count.query_row(key, |row| number(row, 0))?;
-        pruned.conversations += 1;
-        Ok(())
-    })?;
-    let bytes = bytes(&path);
-    Ok(Pruned { bytes_before: bytes, bytes_after: bytes, ..pruned })
-}
-
-/// Finds the conversations that lose something, and up to which position.
-fn each(
-    connection: &Connection,
-    pruning: &Pruning,
-    mut act: impl FnMut(&Stored, Seq) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
-    let mut after = i64::MIN;
-    while let Some(stored) = relations::next(connection, after)? {
+    let (mut messages, mut after) = (0, i64::MIN);
+    while let Some(stored) = relations::next(&snapshot, after)? {
         after = stored.id;
-        let is_room = stored.conversation.ends().is_none();
-        let is_meant = |rule: &RoomRule| is_room && rule.matches(stored.conversation.key());
-        if pruning.rooms.as_ref().is_none_or(is_meant) {
-            let up_to = up_to(connection, &stored, pruning)?;
-            if let Some(up_to) = up_to {
-                act(&stored, up_to)?;
-            }
-        }
+        let rule = pruning.rule(&stored.conversation);
+        let since = rule.since(pruning.now);
+        let mut count = snapshot.prepare_cached(statements::COUNT_BEFORE)?;
+        let older = count.query_row(params![stored.id, integer(since)], |row| number(row, 0))?;
+        // Both are the first ones.
+        messages += rule.excess(stored.messages).max(older);
     }
-    Ok(())
-}
-
-/// The last message of a conversation that is to go.
-fn up_to(
-    connection: &Connection,
-    stored: &Stored,
-    pruning: &Pruning,
-) -> rusqlite::Result<Option<Seq>> {
-    let by_count = match pruning.keep {
-        None => None,
-        Some(keep) => connection
-            .prepare_cached(statements::FROM_END)?
-            .query_row(params![stored.id, integer(keep)], |row| number(row, 0))
-            .optional()?,
-    };
-    let Some(before) = pruning.before else { return Ok(by_count) };
-    let mut by_time = None;
-    let mut times = connection.prepare_cached(statements::TIMES)?;
-    let mut rows = times.query(params![stored.id, 0])?;
-    while let Some(row) = rows.next()? {
-        if number(row, 1)? >= before {
-            break;
-        }
-        by_time = Some(number(row, 0)?);
-    }
-    Ok(by_count.max(by_time))
-}
-
-/// Removes some of a conversation's messages after and up to a position: the last of them, and how many they were.
-fn remove(
-    connection: &Connection,
-    conversation: i64,
-    (after, up_to): (Seq, Seq),
-    pruning: &Pruning,
-) -> rusqlite::Result<Option<(Seq, u64)>> {
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let messages = some(connection, conversation, (after, up_to))?;
-    let Some(last) = messages.last().map(|message| message.seq) else { return Ok(None) };
-    for message in &messages {
-        keep_key(connection, conversation, message, pruning)?;
-        let mut remove = connection.prepare_cached(statements::REMOVE_MESSAGE)?;
-        remove.execute([integer(message.seq)])?;
-    }
-    let mut times = connection.prepare_cached(statements::TIMES)?;
-    let oldest: Option<i64> =
-        times.query_row(params![conversation, integer(last)], |row| row.get(1)).optional()?;
-    let removed = messages.len() as u64;
-    connection.prepare_cached(statements::SET_PRUNED)?.execute(params![
-        conversation,
-        integer(last),
-        integer(removed),
-        oldest.unwrap_or_default()
-    ])?;
-    transaction.commit()?;
-    Ok(Some((last, removed)))
-}
-
-fn some(
-    connection: &Connection,
-    conversation: i64,
-    (after, up_to): (Seq, Seq),
-) -> rusqlite::Result<Vec<Message>> {
-    let mut statement = connection.prepare_cached(statements::AFTER)?;
-    let limit = integer(REMOVED_MAX as u64);
-    let mut rows = statement.query(params![conversation, integer(after), limit])?;
-    let mut messages = Vec::new();
-    while let Some(row) = rows.next()? {
-        let message = read::message(row)?;
-        if message.seq > up_to {
-            break;
-        }
-        messages.push(message);
-    }
-    Ok(messages)
-}
-
-/// What is sent again must be known for what it is, also when it is gone.
-fn keep_key(
-    connection: &Connection,
-    conversation: i64,
-    message: &Message,
-    pruning: &Pruning,
-) -> rusqlite::Result<()> {
-    let until = pruning.window.end(message.time, message.client_id);
-    if until < pruning.now {
-        return Ok(());
-    }
-    let hash: [u8; 32] = Sha256::digest(message.body.as_bytes()).into();
-    connection.prepare_cached(statements::ADD_KEY)?.execute(params![
-        message.client_id.to_bytes(),
-        message.user,
-        conversation,
-        integer(message.seq),
-        integer(message.time),
-        hash,
-        integer(until),
-    ])?;
-    Ok(())
+    let bytes = bytes(&path);
+    Ok(Pruned { messages, bytes_before: bytes, bytes_after: bytes })
 }
 
 /// Gives free pages back to the file system.
 fn vacuum(connection: &Connection) -> rusqlite::Result<()> {
     let _progress = Progress::open_end("making the file smaller");
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if pragma("freelist_count")? == 0 {
-        return Ok(());
-    }
-    // 2: the database knows which page is whose, and its last ones can be moved into the gaps.
-    if pragma("auto_vacuum")? == 2 {
-        let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
-        let mut rows = statement.query([])?;
-        while rows.next()?.is_some() {}
-        return Ok(());
-    }
-    connection.execute_batch("VACUUM")
+    let free: i64 = connection.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    if free > 0 { connection.execute_batch("VACUUM") } else { Ok(()) }
 }

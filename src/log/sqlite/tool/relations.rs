@@ -34,18 +34,18 @@ pub(super) struct Stored {
 
 /// The conversation of the next row.
 pub(super) fn next(connection: &Connection, after: i64) -> rusqlite::Result<Option<Stored>> {
-    let mut statement = connection.prepare_cached(statements::NEXT_CONVERSATION)?;
+    let mut statement = connection.prepare_cached(statements::CONVERSATIONS)?;
     let stored = |row: &Row<'_>| {
         Ok(Stored {
             id: row.get(0)?,
             conversation: conversation(row, 1)?,
             last_seq: number(row, 2)?,
             removed_to: number(row, 3)?,
-            messages: number(row, 4)?,
-            oldest: number(row, 5)?,
+            messages: number(row, 5)?,
+            oldest: number(row, 6)?,
         })
     };
-    statement.query_row([after], stored).optional()
+    statement.query_row([after, 1], stored).optional()
 }
 
 /// Looks at the log's own row; where it stands.
