@@ -3,6 +3,7 @@
 use metrics::Unit;
 
 use crate::http::Refusal;
+use crate::log::figures::{QUEUES, RESULTS, SOURCES};
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
 use crate::shard::counters::{AcceptError, Drop};
@@ -87,6 +88,26 @@ metrics! {
         "Messages of chat sessions handed to the log and neither stored nor refused yet.";
     LOG_READS_PENDING = "uproar_log_reads_pending", Gauge, ["shard"],
         "Reads of the log that a shard has asked for and not been answered.";
+    LOG_MESSAGES = "uproar_log_messages_total", Counter, ["result"],
+        "Messages that were handed to the log, by what became of them.";
+    LOG_COMMITS = "uproar_log_commits_total", Counter, [],
+        "Groups of messages stored at once, or tried to.";
+    LOG_COMMIT_DURATION = "uproar_log_commit_duration_seconds", Histogram, [],
+        "One group of durable messages, from its first statement to the end of its commit.";
+    LOG_SERIALISED = "uproar_log_serialised_total", Counter, [],
+        "Times that a stored message was written as JSON: once, for each end of a direct conversation that somebody looks at.";
+    LOG_NOTICED = "uproar_log_noticed_total", Counter, [],
+        "Stored messages that a shard has to read from the log, because its mailbox was full.";
+    LOG_REMOVED = "uproar_log_removed_total", Counter, [],
+        "Messages that retention took.";
+    LOG_READS = "uproar_log_reads_total", Counter, ["source"],
+        "Reads of the durable log, by where they were answered from.";
+    LOG_READ_FAILURES = "uproar_log_read_failures_total", Counter, [],
+        "Reads of the log that failed.";
+    LOG_BUSY = "uproar_log_busy_total", Counter, ["queue"],
+        "Times that the log had no room for a turn's messages, or for a read.";
+    LOG_CACHE_BYTES = "uproar_log_cache_bytes", Gauge, [],
+        "Memory of the latest messages that are kept in front of the disk.";
     FANOUT_DURATION = "uproar_fanout_duration_seconds", Histogram, ["shard"],
         "From the first frame read to the last member written to, once for each room and flush.";
     HOP_DURATION = "uproar_hop_duration_seconds", Histogram, ["shard"],
@@ -154,6 +175,9 @@ impl Metric {
             ("reason", CONNECTIONS_REFUSED) => Some(&Refusal::LABELS),
             ("reason", ACCEPT_ERRORS) => Some(&AcceptError::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
+            ("result", LOG_MESSAGES) => Some(&RESULTS),
+            ("source", LOG_READS) => Some(&SOURCES),
+            ("queue", LOG_BUSY) => Some(&QUEUES),
             ("code", CHAT_ERRORS) => Some(&Code::TEXTS),
             _ => None,
         }

@@ -10,6 +10,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::exposition::Exposition;
 use crate::hub::Hub;
+use crate::log::figures::Figures;
 use crate::metrics as names;
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
@@ -23,16 +24,17 @@ const PERIOD: Duration = Duration::from_millis(250);
 pub(crate) fn run(
     exposition: Exposition,
     shards: Vec<ShardMetrics>,
+    log: Figures,
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send {
-    take_over(exposition, shards, hub, gauge!(names::ROOMS))
+    take_over(exposition, shards, log, (hub, gauge!(names::ROOMS)))
 }
 
 async fn take_over(
     exposition: Exposition,
     mut shards: Vec<ShardMetrics>,
-    hub: Arc<Hub>,
-    rooms: Gauge,
+    mut log: Figures,
+    (hub, rooms): (Arc<Hub>, Gauge),
 ) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -42,6 +44,7 @@ async fn take_over(
             shard.take_over();
             shard.requests_refused.absolute(port.requests_refused());
         }
+        log.take_over();
         rooms.set(hub.directory.len() as f64);
         hub.directory.shrink();
         exposition.keep_up();

@@ -11,6 +11,7 @@
 pub(crate) mod counters;
 pub(crate) mod data_dir;
 pub(crate) mod engine;
+pub(crate) mod figures;
 pub(crate) mod handle;
 pub(crate) mod memory;
 mod outgoing;

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::exposition::Exposition;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
+use crate::log::figures::Figures;
 use crate::log::handle::Running;
 use crate::server::stopper::Event;
 use crate::server::threads::Ready;
@@ -186,7 +187,10 @@ impl Server {
     ) {
         let admin =
             Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
-        self.runtime.spawn(telemetry::run(exposition, shards, Arc::clone(&self.stopper.hub)));
+        // Where there is no log its metrics are there all the same.
+        let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();
+        let hub = Arc::clone(&self.stopper.hub);
+        self.runtime.spawn(telemetry::run(exposition, shards, Figures::new(counters), hub));
         self.runtime.spawn(async move {
             if let Err(error) = serve_admin(listener, admin).await {
                 tracing::error!(%error, "the admin address is not served");
