@@ -20,7 +20,7 @@ fn what_is_said_to_nobody_is_stored_later() {
     let data = server.kill();
     ann.wait_for(WAITING);
     ann.wait_for("/^Next try in \\d+ s$/.test(document.getElementById('wait').textContent)");
-    assert_eq!(ann.eval("document.getElementById('retry').hidden"), false);
+    ann.wait_for("!document.getElementById('retry').hidden");
     ann.say("meanwhile");
     ann.say("and more");
     ann.wait_for_delivery("meanwhile", "sending");
