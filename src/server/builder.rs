@@ -130,13 +130,9 @@ impl Builder {
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
         let (events, ended) = bounded(listeners.len() + 2);
-        let chat = match route {
-            Some(route) => {
-                let (authenticate, events) = (self.authenticate, events.clone());
-                Some(chat::start(&self.config, &hub, route, authenticate, events)?)
-            }
-            None => None,
-        };
+        let start =
+            |route| chat::start(&self.config, &hub, route, self.authenticate, events.clone());
+        let chat = route.map(start).transpose()?;
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,
