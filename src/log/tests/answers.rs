@@ -8,6 +8,7 @@ use crate::log::engine::{Keeping, Rule, Rules, Tidied, Unavailable};
 use crate::log::sqlite::FILE;
 use crate::log::writer::Engines;
 use crate::log::{Ack, Refused, Submission};
+use crate::shard::counters::Durations;
 
 const SHARDS: [&[View]; 1] = [&[]];
 
@@ -95,6 +96,9 @@ fn answers_say_what_became_of_each_draft() {
     let counters = world.log.counters();
     let counts = [&counters.stored, &counters.known, &counters.conflicts, &counters.expired];
     assert_eq!(counts.map(|total| total.get()), [2, 1, 1, 1]);
+    let commits = counters.commits.snapshot();
+    let commits: u64 = commits.since(&Durations::default()).map(|(_, count)| count).sum();
+    assert_eq!(commits, 1, "of the durable engine");
     assert!(world.stop());
 }
 

@@ -117,6 +117,7 @@ fn no_more_is_taken_than_can_be_answered() {
         world.submit(vec![from(0, &room("a"), n)]);
         world.wait(|log| log.counters().stored.get() == n);
     }
+    assert_eq!(world.log.queued(), 3);
     assert!(world.log.try_submit(one(1, 9)).is_err());
     assert_eq!(world.log.counters().submissions_refused.get(), 1);
     assert_eq!(world.delivery(0).answers.len(), 1);

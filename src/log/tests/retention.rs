@@ -255,10 +255,12 @@ fn memory_is_bounded_and_the_oldest_go_first() {
     seq(bench.store(&[draft(&b, id(now, 7), "1")], now).remove(0));
 }
 
-/// An engine that says what it is asked to do, and begins when it is told to.
+/// An engine that says what it is asked to do, and begins when it is told to. Retention has work to do until so many
+/// batches are stored.
 struct Watched {
     engine: Box<dyn Engine>,
     begin: Receiver<()>,
+    batches: usize,
     steps: crossbeam_channel::Sender<Step>,
 }
 
@@ -275,6 +277,7 @@ impl Engine for Watched {
 
     fn store(&mut self, drafts: &[Draft], now: Millis) -> Result<Vec<Outcome>, Unavailable> {
         let _ = self.begin.recv();
+        self.batches = self.batches.saturating_sub(1);
         let _ = self.steps.send(Step::Store(drafts.len()));
         self.engine.store(drafts, now)
     }
@@ -282,7 +285,7 @@ impl Engine for Watched {
     fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable> {
         let tidied = self.engine.tidy(rules, now, budget)?;
         let _ = self.steps.send(Step::Tidy(tidied.removed));
-        Ok(tidied)
+        Ok(Tidied { is_over: tidied.is_over && self.batches == 0, ..tidied })
     }
 
     fn reader(&self) -> Box<dyn Reader> {
@@ -297,7 +300,7 @@ fn a_batch_waits_for_one_step_and_retention_keeps_up() {
     let (begin, begin_end) = crossbeam_channel::bounded(0);
     let (steps, steps_end) = crossbeam_channel::bounded(100_000);
     let watched = |engines: Engines| {
-        let durable = Watched { engine: engines.durable, begin: begin_end, steps };
+        let durable = Watched { engine: engines.durable, begin: begin_end, batches: 8, steps };
         Engines { durable: Box::new(durable), ..engines }
     };
     let mut world = World::with(&plan, watched, Arc::from(keep(None, Some(100))));

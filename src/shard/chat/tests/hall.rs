@@ -260,6 +260,7 @@ fn log() -> Running {
         reads_max: 64,
         readers: 1,
         cursor_age_max: None,
+        on_panic: Arc::new(|_| {}),
         counters: Arc::clone(&counters),
     };
     Running::start(parts).expect("threads")
