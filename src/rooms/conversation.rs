@@ -74,11 +74,6 @@ impl View {
         Self(format!("{SEPARATOR}{owner}{SEPARATOR}{other}").into())
     }
 
-    /// The view whose room of the hub has this name.
-    pub(crate) fn from_name(name: &str) -> Self {
-        Self(name.into())
-    }
-
     /// The name of its room of the hub.
     pub(crate) fn name(&self) -> &str {
         &self.0
@@ -134,7 +129,7 @@ mod tests {
         assert_eq!(room.ends(), None);
         assert_eq!(room.views(), [View::room("lobby")]);
         assert_eq!(View::room("lobby").field(), ("room", "lobby"));
-        assert_eq!(View::from_name("lobby").conversation(), room);
+        assert_eq!(View::room("lobby").conversation(), room);
         assert_eq!(Conversation::from_key(room.key()), room);
     }
 }

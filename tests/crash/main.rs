@@ -99,7 +99,7 @@ impl Party {
             heard += self.turn(true);
             assert!(started.elapsed() < PATIENCE, "{heard} of {enough} messages came");
         }
-        let moment = if self.dice.one_in(2) { self.any_moment() } else { self.first_word() };
+        let moment = if self.dice.one_in(3) { self.any_moment() } else { self.first_word() };
         server.kill();
         // What it sent before it ended is as good as any.
         let started = Instant::now();

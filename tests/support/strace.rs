@@ -55,20 +55,20 @@ pub struct Call {
 
 /// The system calls of a trace (`strace -f`) that ended, those that began first in front.
 pub fn calls(trace: &str) -> Vec<Call> {
-    let (mut calls, mut open) = (Vec::new(), HashMap::new());
+    let (mut calls, mut open) = (Vec::new(), HashMap::<_, (String, String, usize)>::new());
     for (line, text) in trace.lines().enumerate() {
         let Some((thread, text)) = text.split_once(' ') else { continue };
         let text = text.trim_start();
         if let Some(resumed) = text.strip_prefix("<... ") {
             let Some((name, arguments, begin)) = open.remove(thread) else { continue };
             let (_, rest) = resumed.split_once(" resumed>").expect("it says so");
-            calls.extend(call(name, arguments + rest, (begin, line)));
+            calls.extend(call(name, &format!("{arguments}{rest}"), (begin, line)));
         } else if let Some((name, rest)) = text.split_once('(') {
             match rest.strip_suffix(" <unfinished ...>") {
                 Some(arguments) => {
                     open.insert(thread, (name.to_owned(), arguments.to_owned(), line));
                 }
-                None => calls.extend(call(name.to_owned(), rest.to_owned(), (line, line))),
+                None => calls.extend(call(name.to_owned(), rest, (line, line))),
             }
         }
     }
@@ -77,7 +77,7 @@ pub fn calls(trace: &str) -> Vec<Call> {
 }
 
 /// A call from what is behind its name: `arguments) = result`.
-fn call(name: String, text: String, (begin, end): (usize, usize)) -> Option<Call> {
+fn call(name: String, text: &str, (begin, end): (usize, usize)) -> Option<Call> {
     let (arguments, result) = text.rsplit_once(" = ")?;
     let arguments = arguments.trim_end().strip_suffix(')')?.to_owned();
     Some(Call { name, arguments, result: result.to_owned(), begin, end })

@@ -19,8 +19,8 @@ pub(super) struct Board {
     pub(super) entered: AtomicUsize,
     /// Why the first session that was lost was lost.
     pub(super) first_loss: OnceLock<String>,
-    pub(super) acks: AtomicU64,
-    pub(super) deliveries: AtomicU64,
+    /// Acks and deliveries that each thread has counted, for the progress line.
+    progress: Box<[(AtomicU64, AtomicU64)]>,
     doors: Box<[Door]>,
 }
 
@@ -38,8 +38,7 @@ impl Board {
             answered: AtomicUsize::new(0),
             entered: AtomicUsize::new(0),
             first_loss: OnceLock::new(),
-            acks: AtomicU64::new(0),
-            deliveries: AtomicU64::new(0),
+            progress: doors.iter().map(|_| (AtomicU64::new(0), AtomicU64::new(0))).collect(),
             doors: doors.into_iter().map(|(inbox, waker)| Door { inbox, waker }).collect(),
         }
     }
@@ -62,6 +61,21 @@ impl Board {
 
     pub(super) fn all_answered(&self) -> bool {
         self.answered.load(Ordering::Acquire) == self.doors.len()
+    }
+
+    /// Says how many acks and deliveries a thread has counted.
+    pub(super) fn set_progress(&self, worker: usize, acks: u64, deliveries: u64) {
+        self.progress[worker].0.store(acks, Ordering::Relaxed);
+        self.progress[worker].1.store(deliveries, Ordering::Relaxed);
+    }
+
+    /// Acks and deliveries of all threads.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let all = self.progress.iter();
+        all.fold((0, 0), |(acks, deliveries), progress| {
+            let of_one = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            (acks + of_one(&progress.0), deliveries + of_one(&progress.1))
+        })
     }
 
     /// Tells a thread something. Its inbox has room for everything that can be under way; `false` if it has ended.

@@ -48,7 +48,6 @@ impl Worker {
         {
             log.faults.misacked += 1;
         }
-        self.board.deliveries.fetch_add(1, Ordering::Relaxed);
         if late {
             return log.heard.by_late += 1;
         }
@@ -63,7 +62,7 @@ impl Worker {
     }
 
     fn hear_ack(&mut self, at: usize, ack: &Ack<'_>, now: u64) {
-        let Self { log, board, .. } = self;
+        let log = &mut self.log;
         let sender = self.sessions[at].sender.as_mut();
         let acked = sender
             .zip(ClientId::parse(&ack.client_id))
@@ -76,7 +75,6 @@ impl Worker {
         if !acked.again && acked.due_ns >= times.measure_ns {
             log.acks.latency.record(now.saturating_sub(acked.due_ns));
         }
-        board.acks.fetch_add(1, Ordering::Relaxed);
     }
 
     fn hear_joined(&mut self, at: usize, joined: &Joined<'_>, now: u64) {

@@ -27,7 +27,6 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -126,9 +125,7 @@ impl Chat<'_> {
             bar.set_position(bar.elapsed().as_secs());
             let elapsed = looked.elapsed();
             if elapsed >= Duration::from_secs(1) {
-                let board = &crew.board;
-                let now =
-                    (board.acks.load(Ordering::Relaxed), board.deliveries.load(Ordering::Relaxed));
+                let now = crew.board.progress();
                 bar.set_message(format!(
                     "{:.0} acks/s, {:.0} deliveries/s",
                     per_sec(now.0 - before.0, elapsed),

@@ -117,6 +117,9 @@ impl Worker {
             self.send_for_returns(now);
             self.outbound.send_due(now, &mut self.sessions, &mut self.log.sent);
             self.step(now);
+            let heard = &self.log.heard;
+            let deliveries = heard.delivered + heard.by_late;
+            self.board.set_progress(self.index, self.log.acks.count, deliveries);
         }
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
         self.log.cpu_ns = Duration::try_from(cpu).map_or(0, nanos);

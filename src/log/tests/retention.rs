@@ -126,7 +126,7 @@ fn a_conversation_of_which_nothing_is_left_is_forgotten() {
         let (direct, view) = (Conversation::direct("ada", "bob"), View::direct("ada", "bob"));
         let all = bench.fill(&direct, 5);
         let epoch = bench.page(&open(&view, 1)).epoch;
-        let mut conversations = |bench: &mut Bench| {
+        let conversations = |bench: &mut Bench| {
             let query = Query::Conversations { user: "ada".into(), after: None, limit: 10 };
             match bench.reader.find(&query, 0).expect("it can be read") {
                 Finding::Conversations { list, .. } => list.len(),

@@ -34,10 +34,20 @@ impl State {
         );
     }
 
-    /// Sends an error, and ends a session that causes nothing else.
-    pub(crate) fn send_error(&mut self, slot: u32, error: &reply::Error<'_>) {
+    /// Says of a request that nothing comes of it any more, which is no fault of the session's.
+    pub(crate) fn withdraw(&mut self, slot: u32, reference: &Reference) {
+        let error = reply::Error::from(Code::NotJoined);
+        self.tell_error(slot, &reply::Error { reference: reference.as_deref(), ..error });
+    }
+
+    fn tell_error(&mut self, slot: u32, error: &reply::Error<'_>) {
         self.counters.errors[error.code.index()] += 1;
         self.reply(slot, |out| error.write(out));
+    }
+
+    /// Sends an error, and ends a session that causes nothing else.
+    pub(crate) fn send_error(&mut self, slot: u32, error: &reply::Error<'_>) {
+        self.tell_error(slot, error);
         let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
         if error.code.is_fault() && chat.flood.bad() {
             self.doom(slot, CloseReason::Handler(Close::new(4400_u16, "too many bad messages")));

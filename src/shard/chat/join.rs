@@ -90,7 +90,7 @@ impl State {
     /// The same where the session has something else in mind. A join that was not answered yet is answered now.
     fn withdraw_join(&mut self, slot: u32, room: u32) {
         if let Some(cursor) = self.forget_cursor(slot, room).filter(Cursor::is_opening) {
-            self.refuse(slot, Code::NotJoined, &cursor.reference);
+            self.withdraw(slot, &cursor.reference);
         }
     }
 

@@ -18,9 +18,10 @@ use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, mailbox};
 use crate::hub::placement::Placement;
+use crate::log::counters::Counters;
 use crate::log::engine::{Keeping, Rule, Window};
 use crate::log::handle::{self, Running};
-use crate::log::memory::Memory;
+use crate::log::memory::{self, Memory};
 use crate::log::writer::{Engines, system_clock};
 use crate::log::{Delivery, Finding, Found, Outlet, Page, Part, Seq, Unreadable};
 use crate::protocol::chat::Identity;
@@ -32,7 +33,7 @@ use crate::rooms::rules::{PresenceMode, RoomRule, RoomRules};
 use crate::shard::WAKER;
 use crate::shard::chat::Settings;
 use crate::shard::chat::reads::Rates;
-use crate::shard::chat::session::ChatSession;
+use crate::shard::chat::session::{ChatSession, Stage};
 use crate::shard::counters::Drop;
 use crate::shard::service::Service;
 use crate::shard::session::{Membership, Session, flag};
@@ -177,6 +178,13 @@ impl Hall {
         self.state.chat.as_ref().expect("a chat").reads.asked()
     }
 
+    /// The room that the peer is being read for, to catch up.
+    pub(super) fn reading(&self, peer: usize) -> Option<&str> {
+        let chat = self.state.sessions[self.slot(peer) as usize].chat.as_ref()?;
+        let cursor = chat.cursors.iter().find(|cursor| matches!(cursor.stage, Stage::Reading))?;
+        self.state.rooms.get(cursor.room).chat.as_ref().map(|chat| chat.view.name())
+    }
+
     /// The answer to one of the reads, by their number from 1 on.
     pub(super) fn found(&mut self, ticket: u64, page: Result<Page, Unreadable>) {
         self.state.now = Instant::now();
@@ -239,7 +247,9 @@ fn payload_len(frame: &[u8]) -> usize {
 }
 
 fn log() -> Running {
-    let memory = || Box::new(Memory::new(Window(1000), 1).expect("random numbers"));
+    let counters = Arc::new(Counters::default());
+    let options = memory::Options { window: Window(1000), seq_step: 1, bytes_max: 1 << 20 };
+    let memory = || Box::new(Memory::new(options, Arc::clone(&counters)).expect("random numbers"));
     let rule = Rule { keeping: Keeping::Memory, age_max: None, messages_max: None };
     let parts = handle::Parts {
         engines: Engines { durable: memory(), memory: memory() },
@@ -249,6 +259,8 @@ fn log() -> Running {
         drafts_max: 100,
         reads_max: 64,
         readers: 1,
+        cursor_age_max: None,
+        counters: Arc::clone(&counters),
     };
     Running::start(parts).expect("threads")
 }

@@ -123,6 +123,18 @@ fn who_joins_again_is_answered_once_for_each_and_goes_on_from_the_last() {
 }
 
 #[test]
+fn who_changes_its_mind_often_is_no_flood() {
+    let mut hall = Hall::new();
+    let ann = hall.connect("ann", true);
+    for _ in 0..200 {
+        hall.say(ann, r#"{"type":"join","room":"a"}"#);
+        hall.say(ann, r#"{"type":"leave","room":"a"}"#);
+        hall.rest();
+        assert_eq!(hall.heard(ann).len(), 2);
+    }
+}
+
+#[test]
 fn a_room_that_begins_anew_goes_on_where_it_was() {
     let mut hall = Hall::new();
     let view = View::room("a");
