@@ -250,8 +250,9 @@ fn an_import_that_is_wrong_changes_nothing() {
         line[key] = value;
         made(&[good.clone(), line])
     };
-    let raw =
-        |line: &str| made(&[good.clone()]).replace("{\"keys\"", &format!("{line}\n{{\"keys\""));
+    let raw = |line: &str| {
+        made(std::slice::from_ref(&good)).replace("{\"keys\"", &format!("{line}\n{{\"keys\""))
+    };
     let cases = [
         (with("seq", json!(1)), "line 3 has position 1, which is not above 1"),
         (with("prev", json!(3)), "line 3 has the position before, 3"),
@@ -268,12 +269,21 @@ fn an_import_that_is_wrong_changes_nothing() {
         (with("type", json!("edit")), "line 3 has the unknown type \"edit\""),
         (raw("{\"type\":\"message\""), "line 3 is no line of an export: EOF"),
         (raw("\u{7f}"), "line 3 is no line of an export: expected value (column 1)"),
-        (made(&[good.clone()]).replace("\"format\":1", "\"format\":2"), "line 1 has format 2"),
+        (
+            made(std::slice::from_ref(&good)).replace("\"format\":1", "\"format\":2"),
+            "line 1 has format 2",
+        ),
         (String::new(), "line 1 is missing"),
         (format!("{good}\n"), "line 1 is not the head of an export"),
-        (made(&[good.clone()]) + "{\"type\":\"end\"}\n", "line 4 comes after the end"),
-        (made(&[good.clone()]).replace("\"messages\":1", "\"messages\":2"), "--partial"),
-        (made(&[good.clone()]).lines().take(2).collect::<Vec<_>>().join("\n"), "line 3 is missing"),
+        (made(std::slice::from_ref(&good)) + "{\"type\":\"end\"}\n", "line 4 comes after the end"),
+        (
+            made(std::slice::from_ref(&good)).replace("\"messages\":1", "\"messages\":2"),
+            "--partial",
+        ),
+        (
+            made(std::slice::from_ref(&good)).lines().take(2).collect::<Vec<_>>().join("\n"),
+            "line 3 is missing",
+        ),
     ];
     let (new, old) = (DataDir::new(), filled(0));
     let before = fs::read(database(old.path())).expect("it is there");
