@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use support::chat::ChatClient;
 use support::client::Client;
 use support::server::Server;
 use support::{PATIENCE, markdown, promql, scrape, wait_for};
@@ -286,11 +287,24 @@ impl Traffic {
                 echo.send("a message");
                 echo.next();
                 drop(echo);
+                chat(address);
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
         Self { over, thread: Some(thread) }
     }
+}
+
+/// Somebody says something, reads it, and asks for what there is not.
+fn chat(address: SocketAddr) {
+    let mut session = ChatClient::connect(address, "Ann");
+    session.join("room");
+    session.say("room", &"a message".into());
+    session.await_type("ack");
+    session.send(&serde_json::json!({"type": "history", "room": "room", "limit": 1}));
+    session.await_type("history");
+    session.send(&serde_json::json!({"type": "dance"}));
+    session.await_type("error");
 }
 
 impl Drop for Traffic {

@@ -17,10 +17,13 @@ pub(crate) const SOURCES: [&str; 2] = ["cache", "disk"];
 /// What the log had no room for: the values of the label `queue`.
 pub(crate) const QUEUES: [&str; 2] = ["drafts", "reads"];
 
+/// Metrics, each with where its value comes from.
+type Series = Vec<(Counter, fn(&Counters) -> &Total)>;
+
 /// The metrics of a log, each with a handle made once.
 pub(crate) struct Figures {
     counters: Arc<Counters>,
-    totals: Vec<(Counter, fn(&Counters) -> &Total)>,
+    totals: Series,
     cache_bytes: Gauge,
     commits: Histogram,
     before: Durations,
@@ -48,7 +51,7 @@ impl Figures {
     }
 }
 
-fn totals() -> Vec<(Counter, fn(&Counters) -> &Total)> {
+fn totals() -> Series {
     let result = |at: usize| counter!(names::LOG_MESSAGES, "result" => RESULTS[at]);
     let source = |at: usize| counter!(names::LOG_READS, "source" => SOURCES[at]);
     let queue = |at: usize| counter!(names::LOG_BUSY, "queue" => QUEUES[at]);

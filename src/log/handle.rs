@@ -94,6 +94,12 @@ impl Log {
         let _ = self.0.wakes.try_send(());
     }
 
+    /// Drafts that were taken and whose answers no mailbox has yet.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.0.drafts.load(Ordering::Relaxed)
+    }
+
     /// What the log counts.
     pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.0.counters)
