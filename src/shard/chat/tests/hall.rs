@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
 use serde_json::Value;
@@ -66,6 +66,8 @@ impl Outlet for Nowhere {
 pub(super) struct Hall {
     pub(super) state: State,
     peers: Vec<(u32, UnixStream, Vec<u8>)>,
+    /// How far its clock is ahead.
+    ahead: Duration,
     /// Only kept.
     _log: Running,
     _poll: Poll,
@@ -101,7 +103,19 @@ impl Hall {
             bounds,
             connections: Arc::new(Connections::new(1000)),
         });
-        Self { state, peers: Vec::new(), _log: log, _poll: poll }
+        Self { state, peers: Vec::new(), ahead: Duration::ZERO, _log: log, _poll: poll }
+    }
+
+    /// One that reads the log no faster than that.
+    pub(super) fn with_rates(rates: Rates) -> Self {
+        let mut hall = Self::new();
+        hall.state.chat.as_mut().expect("a chat").settings.rates = rates;
+        hall
+    }
+
+    /// Lets time pass, as the shard sees it.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.ahead += time;
     }
 
     /// A session that was welcomed; its number among the peers.
@@ -156,7 +170,7 @@ impl Hall {
 
     /// A turn but for its reading.
     pub(super) fn turn(&mut self) {
-        self.state.now = Instant::now();
+        self.state.now = Instant::now() + self.ahead;
         self.state.reap();
         self.state.tell_presence();
         self.state.answer_joins();
@@ -187,7 +201,7 @@ impl Hall {
 
     /// The answer to one of the reads, by their number from 1 on.
     pub(super) fn found(&mut self, ticket: u64, page: Result<Page, Unreadable>) {
-        self.state.now = Instant::now();
+        self.state.now = Instant::now() + self.ahead;
         self.state.take_found(Found { ticket, result: page.map(Finding::Page) });
     }
 

@@ -1,8 +1,11 @@
 //! Reads for rooms and sessions: whole, one at a time for each, and nobody's turn taken by another.
 
+use std::time::Duration;
+
 use super::hall::{Hall, messages, page};
 use crate::log::Seq;
 use crate::rooms::conversation::View;
+use crate::shard::chat::reads::Rates;
 
 fn seqs(hall: &mut Hall, peer: usize) -> Vec<Seq> {
     let heard = hall.heard(peer);
@@ -110,4 +113,43 @@ fn a_room_that_is_never_done_does_not_keep_others_waiting() {
     let heard = messages(&hall.heard(ann));
     let expected = [("busy", 2), ("quiet", 2), ("busy", 3), ("quiet", 3), ("quiet", 100)];
     assert_eq!(heard, expected.map(|(room, seq)| (room.to_owned(), seq)));
+}
+
+/// Far from any bound.
+const UNBOUNDED: u64 = 1 << 40;
+
+/// Has each of two sessions catch up, and be given a page after which there is more: reads made at once, and reads
+/// made when the time of one page, and of two, has passed.
+fn reads_of_two(rates: Rates) -> [u64; 3] {
+    let mut hall = Hall::with_rates(rates);
+    let peers = [hall.connect("ann", true), hall.connect("bob", true)];
+    let view = View::room("a");
+    for peer in peers {
+        hall.say(peer, r#"{"type":"join","room":"a","after":{"epoch":"e","seq":1}}"#);
+    }
+    hall.turn();
+    for ticket in [1, 2] {
+        let mut page = page(&view, 1, &(2..1000).collect::<Vec<_>>());
+        (page.seq, page.more, page.reached) = (5000, true, 1);
+        // A thousand seconds of a session's rate.
+        page.bytes.resize(1_000_000, b' ');
+        page.ends.clear();
+        hall.found(ticket, Ok(page));
+    }
+    [0, 1001, 1001].map(|secs| {
+        hall.pass(Duration::from_secs(secs));
+        hall.rest();
+        hall.asked() - 2
+    })
+}
+
+#[test]
+fn a_session_is_read_for_no_faster_than_its_rate() {
+    assert_eq!(reads_of_two(Rates { session: UNBOUNDED, shard: UNBOUNDED }), [2, 2, 2]);
+    assert_eq!(reads_of_two(Rates { session: 1000, shard: UNBOUNDED }), [0, 2, 2]);
+}
+
+#[test]
+fn all_sessions_together_are_read_for_no_faster_than_theirs() {
+    assert_eq!(reads_of_two(Rates { session: UNBOUNDED, shard: 1000 }), [0, 0, 2]);
 }
