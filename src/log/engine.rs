@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::log::{Draft, Finding, Millis, Query, Refused, Seq, Unreadable};
+use crate::log::{Draft, Finding, Message, Millis, Query, Refused, Seq, Unreadable};
 use crate::protocol::chat::ClientId;
 use crate::rooms::conversation::Conversation;
 
@@ -19,6 +19,12 @@ pub(crate) trait Engine: Send {
     /// Removes some of what is kept no longer: one step of a pass through all conversations, which goes on where the
     /// one before has ended. At most `budget` messages and keys go in it.
     fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable>;
+
+    /// Messages of batches that failed which turned out to be stored all the same, in order; each of them once, and
+    /// before anything that is stored later.
+    fn take_recovered(&mut self) -> Vec<(Conversation, Message)> {
+        Vec::new()
+    }
 
     /// A reader of what is stored: it sees everything that [`store`](Self::store) has returned from.
     fn reader(&self) -> Box<dyn Reader>;

@@ -116,6 +116,17 @@ impl Writer {
         }
     }
 
+    /// Hands on what a failed batch has left in the log.
+    fn hand_on_recovered(&mut self, keeping: Keeping) {
+        let mut conversations = Conversations::default();
+        for (conversation, message) in self.engines.get(keeping).take_recovered() {
+            conversations.add(conversation, message);
+        }
+        for (conversation, messages) in conversations.list {
+            self.outgoing.messages(&conversation, &messages);
+        }
+    }
+
     /// Makes a step of retention, behind a batch of so many.
     fn tidy(&mut self, stored: usize) {
         let (now, budget) = ((self.clock)(), Retention::budget(stored));
@@ -126,6 +137,9 @@ impl Writer {
         let has_failed = steps.iter().any(Result::is_err);
         self.retention.stepped(is_over || has_failed);
         self.shared.counters.retention_steps.add(1);
+        // The step may have been the first to open the log again.
+        self.hand_on_recovered(Keeping::Durable);
+        self.send();
     }
 
     fn store(&mut self, keeping: Keeping, drafts: Vec<Draft>) {
@@ -142,6 +156,7 @@ impl Writer {
             self.shared.counters.commits.record(start.elapsed());
         }
         self.shared.counters.batches.add(1);
+        self.hand_on_recovered(keeping);
         let mut conversations = Conversations::default();
         for (draft, outcome) in drafts.into_iter().zip(outcomes) {
             self.count(outcome);

@@ -69,7 +69,11 @@ impl State {
     fn judge(&mut self, slot: u32) {
         let session = &mut self.sessions[slot as usize];
         let acknowledged = session.written.wrapping_sub(unacknowledged_bytes(&session.stream));
-        let is_paused_by_us = session.has(flag::PAUSED_BY_US);
+        // Who asks the log for more than it reads of the answers is not waiting for us.
+        let waits_for_answers = session.has(flag::PAUSED_BY_READS)
+            && !session.has(flag::BLOCKED | flag::PAUSED_BY_OUTBOX);
+        let is_paused_by_us =
+            session.has(flag::PAUSED_BY_US & !flag::PAUSED_BY_READS) || waits_for_answers;
         // The ping itself was acknowledged by the peer's kernel, which says nothing about the peer.
         let progress = acknowledged.wrapping_sub(session.acknowledged);
         let ping_bytes = PING_BYTES + session.chat.as_ref().map_or(0, |_| PING_MESSAGE_BYTES);

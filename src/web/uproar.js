@@ -582,7 +582,9 @@ export class Room extends EventTarget {
     const last = this.#epoch;
     this.#state = 'joined';
     this.#hole = null; // What is missing comes now.
-    if (frame.epoch !== last) {
+    // A log that ends before what was seen of it went back to an earlier state, whatever it is called.
+    const isAnew = frame.epoch !== last || frame.seq < this.#seq;
+    if (isAnew) {
       this.#epoch = frame.epoch;
       this.#seq = 0;
       this.#more = frame.more ?? false;
@@ -591,7 +593,7 @@ export class Room extends EventTarget {
     if (frame.gap) this.#skip(frame.gap);
     for (const message of frame.messages) this.#show(message, true);
     // With nothing to show the position is the log's own end.
-    if (frame.epoch !== last && frame.messages.length === 0) this.#seq = frame.seq;
+    if (isAnew && frame.messages.length === 0) this.#seq = frame.seq;
     this.#roster = frame.members ? new Roster(frame.members) : null;
     if (this.#roster) this.#emit('presence', { change: 'members', count: this.#roster.count });
     this.#lane.open();

@@ -208,6 +208,18 @@ test('gaps, in the join and later', async (t) => {
   assert.deepEqual(client.socket.sent, [], 'what is known to be gone is not asked for');
 });
 
+test('a log that went back begins anew', async (t) => {
+  const client = setUp(t);
+  await client.connect();
+  const { room, messages } = await client.enter();
+  const resets = recorded(room, 'reset');
+  client.socket.say(said(500, 1));
+  await reconnect(client, { seq: 2, messages: [said(1, 0), said(2, 1)] });
+  client.socket.say(said(3, 2));
+  assert.deepEqual(seqs(messages), [500, 1, 2, 3]);
+  assert.equal(resets.length, 1);
+});
+
 test('a new epoch begins anew', async (t) => {
   const client = setUp(t);
   await client.connect();

@@ -8,6 +8,7 @@ mod cache;
 mod open;
 mod read;
 mod recent;
+mod recovered;
 mod retention;
 mod schema;
 mod statements;
@@ -23,7 +24,8 @@ pub(crate) use self::open::OpenError;
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Engine, Outcome, Reader, Rules, Tidied, Unavailable, Window};
-use crate::log::{Draft, Epoch, Millis, Seq};
+use crate::log::{Draft, Epoch, Message, Millis, Seq};
+use crate::rooms::conversation::Conversation;
 
 /// The database's name in the data directory.
 pub(crate) const FILE: &str = "uproar.db";
@@ -58,6 +60,10 @@ pub(crate) struct Sqlite {
     connection: Option<Connection>,
     /// No position up to this is given any more, also those of batches that failed.
     given: Seq,
+    /// Everything up to this position was handed on.
+    handed: Seq,
+    /// What was found behind it, of batches that failed and are there all the same.
+    recovered: Vec<(Conversation, Message)>,
     /// The last batch failed; said once, not with every batch.
     is_failing: bool,
     /// The last step of retention failed; said once, too.
@@ -77,6 +83,7 @@ impl Sqlite {
     ) -> Result<Self, OpenError> {
         let path = directory.path().join(FILE);
         let (connection, epoch) = open::create(&path, options.synchronous)?;
+        let handed = last_seq(&connection).map_err(|error| OpenError::new(&path, error.into()))?;
         let cache = Arc::new(Cache::new(options.cache_bytes_max, counters.clone()));
         Ok(Self {
             directory,
@@ -84,6 +91,8 @@ impl Sqlite {
             epoch,
             connection: Some(connection),
             given: 0,
+            handed,
+            recovered: Vec::new(),
             is_failing: false,
             is_untidy: false,
             place: 0,
@@ -99,6 +108,7 @@ impl Sqlite {
     fn try_store(&mut self, drafts: &[Draft], now: Millis) -> rusqlite::Result<Vec<Outcome>> {
         let connection = self.take_connection()?;
         let outcomes = batch::store(&connection, drafts, now, self.options, &mut self.given)?;
+        self.handed = self.given;
         self.connection = Some(connection);
         Ok(outcomes)
     }
@@ -107,7 +117,13 @@ impl Sqlite {
     fn take_connection(&mut self) -> rusqlite::Result<Connection> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => open::again(&self.path(), self.options.synchronous, &self.epoch),
+            None => {
+                let connection = open::again(&self.path(), self.options.synchronous, &self.epoch)?;
+                let recovered = recovered::after(&connection, self.handed)?;
+                self.handed = recovered.last().map_or(self.handed, |(_, message)| message.seq);
+                self.recovered.extend(recovered);
+                Ok(connection)
+            }
         }
     }
 
@@ -163,6 +179,10 @@ impl Engine for Sqlite {
         Ok(done.tidied)
     }
 
+    fn take_recovered(&mut self) -> Vec<(Conversation, Message)> {
+        std::mem::take(&mut self.recovered)
+    }
+
     fn reader(&self) -> Box<dyn Reader> {
         Box::new(read::SqliteReader::new(
             self.path(),
@@ -180,6 +200,11 @@ impl Engine for Sqlite {
             tracing::warn!(path = ?self.path(), %error, "the log could not be tidied up");
         }
     }
+}
+
+/// The highest position that the log knows to be given.
+fn last_seq(connection: &Connection) -> rusqlite::Result<Seq> {
+    connection.prepare_cached(statements::LOG)?.query_row([], |row| number(row, 0))
 }
 
 /// A number as SQLite keeps it. Positions are below 2^53 and times far below; whatever is not means "all of them".

@@ -77,6 +77,36 @@ fn a_failed_batch_stores_nothing_and_the_next_one_can_succeed() {
     assert_eq!(stored.iter().map(|outcome| seq(*outcome)).collect::<Vec<_>>(), [2, 3]);
 }
 
+/// A commit can fail behind the writing: what it has written is there when the log is opened again.
+#[test]
+fn what_a_failed_batch_has_left_is_handed_on_once() {
+    let mut bench = Bench::sqlite(1);
+    let a = room("a");
+    bench.fill(&a, 1);
+    assert_eq!(bench.engine.take_recovered(), []);
+    let other = Connection::open(path(&bench)).expect("it opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let lost = draft(&a, id(NOW, 2), "2");
+    assert_eq!(bench.engine.store(std::slice::from_ref(&lost), NOW), Err(Unavailable));
+    let written =
+        "INSERT INTO messages (seq, conversation, prev, time, client_id, user, name, body)
+            SELECT 2, conversation, 1, time, ?1, user, name, '2' FROM messages WHERE seq = 1";
+    other.execute(written, [lost.client_id.to_bytes()]).expect("written");
+    let counted = "UPDATE conversations SET last_seq = 2, messages = 2;
+        UPDATE log SET last_seq = 2; COMMIT";
+    other.execute_batch(counted).expect("committed after all");
+    // The sender tries again, and others go on.
+    let batch = [lost, draft(&a, id(NOW, 3), "3")];
+    let expected =
+        [Outcome::Known { seq: 2, time: NOW }, Outcome::Stored { seq: 3, prev: 2, time: NOW }];
+    assert_eq!(bench.store(&batch, NOW), expected);
+    let recovered = bench.engine.take_recovered();
+    let found: Vec<_> =
+        recovered.iter().map(|(of, message)| (of, message.seq, &*message.body)).collect();
+    assert_eq!(found, [(&a, 2, "2")]);
+    assert_eq!(bench.engine.take_recovered(), []);
+}
+
 #[test]
 fn positions_of_a_failed_batch_are_left_out() {
     let mut bench = Bench::sqlite(1);

@@ -256,7 +256,8 @@ impl State {
     /// The readers have no room: whoever it was is the first to be read for when they may have.
     fn put_back(&mut self, purpose: Purpose) {
         let Some(shared) = &mut self.chat else { return };
-        shared.reads.due = Some(self.now + SLACK + BUSY);
+        let due = self.now + SLACK + BUSY;
+        shared.reads.due = Some(shared.reads.due.map_or(due, |earlier| earlier.max(due)));
         match purpose {
             Purpose::Room(id) => shared.reads.rooms.push_front(id),
             Purpose::Session { session, want, .. } => {

@@ -5,7 +5,7 @@ import { element } from './text.js';
 /** Where an address may stand. Whether it is one, `URL` decides. */
 const CANDIDATE = /\bhttps?:\/\/[^\s<>"'`\\]+/giu;
 /** Punctuation that belongs to the sentence. */
-const TRAILING = /[.,:;!?)\]}*_~]+$/u;
+const TRAILING = '.,:;!?)]}*_~';
 /** A text of nothing but links would be slow to lay out. */
 const LINKS_MAX = 100;
 
@@ -15,7 +15,7 @@ export function linked(text) {
   let end = 0;
   let links = 0;
   for (const { 0: candidate, index } of text.matchAll(CANDIDATE)) {
-    const written = candidate.replace(TRAILING, '');
+    const written = withoutTrailing(candidate);
     const address = addressOf(written);
     if (!address) continue;
     nodes.append(text.slice(end, index), link(written, address));
@@ -25,6 +25,13 @@ export function linked(text) {
   }
   nodes.append(text.slice(end));
   return nodes;
+}
+
+/** Step by step from the end: a pattern would try each of a thousand dots as the first of the last ones. */
+function withoutTrailing(candidate) {
+  let end = candidate.length;
+  while (end > 0 && TRAILING.includes(candidate[end - 1])) end -= 1;
+  return candidate.slice(0, end);
 }
 
 /** Where it leads, or nothing if that is not what the reader sees: invisible characters, other hosts, passwords. */
