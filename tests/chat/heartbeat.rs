@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::chat::ChatClient;
 use crate::support::client::{Client, Frame, frame};
-use crate::support::server::Server;
+use crate::support::server::{Server, metric};
+use crate::support::wait_for;
 
 /// The last things that a session hears: what comes before `bye`, the `bye`, and the code of the Close.
 fn end(client: &mut Client) -> (Vec<Frame>, Value, u16) {
@@ -36,6 +37,36 @@ fn who_answers_nothing_is_told_and_closed() {
     assert_eq!(bye["reconnect"], true);
     let label = "reason=\"heartbeat_timeout\"";
     server.wait_for_metric("uproar_sessions_closed_total", &[label], |ends| ends >= 1.0);
+}
+
+/// So much is asked for that the session is not listened to for the while, and none of it is read.
+#[test]
+fn who_asks_and_never_reads_is_given_up() {
+    let server = server();
+    let mut ann = ChatClient::connect(server.address, "Ann");
+    ann.join("a");
+    for _ in 0..50 {
+        ann.say("a", &json!("x".repeat(4000)));
+    }
+    for _ in 0..50 {
+        ann.await_type("ack");
+    }
+    let mut bob = ChatClient::hello(
+        Client::connect_narrow(server.address, "/chat"),
+        &json!({"type": "hello"}),
+    );
+    bob.join("a");
+    for _ in 0..200 {
+        bob.send(&json!({"type": "history", "room": "a", "limit": 50}));
+    }
+    let label = "reason=\"heartbeat_timeout\"";
+    wait_for("he is given up", || {
+        // She goes on talking, so that it is not her.
+        ann.drain();
+        (metric(server.admin, "uproar_sessions_closed_total", &[label]) >= 1.0).then_some(())
+    });
+    ann.say("a", &json!("still here"));
+    ann.await_type("ack");
 }
 
 #[test]
