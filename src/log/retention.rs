@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// From the end of a pass to the next: as much longer than its rule says a message may be kept.
-const PASS_PAUSE: Duration = Duration::from_secs(1);
+const PASS_PAUSE: Duration = Duration::from_secs(5);
 
 /// From one step to the next where nobody writes.
 const STEP_PAUSE: Duration = Duration::from_millis(10);

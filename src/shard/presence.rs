@@ -94,6 +94,9 @@ impl State {
     /// Ends the turn's presence: the other shards get notes, and the members of this one hear what happened, all of it
     /// in the room's next flush.
     pub(crate) fn tell_presence(&mut self) {
+        if self.presence.is_quiet() {
+            return;
+        }
         for (room, event) in self.flush_presence() {
             let name = self.rooms.get(room).entry.name.clone();
             self.announce(room, |out| presence(&name, &event).write(out));

@@ -185,6 +185,12 @@ impl Presence {
         }
     }
 
+    /// Whether nothing has happened, nor is anything left to be said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let sets = [&self.unsaid, &self.unanswered, &self.lagging, &self.changed];
+        sets.iter().all(|rooms| rooms.is_empty()) && self.events.is_empty()
+    }
+
     /// Whether another flush has something to do, if the carrier takes it.
     pub(crate) fn has_to_flush(&self) -> bool {
         !self.unsaid.is_empty() || !self.unanswered.is_empty()

@@ -84,6 +84,9 @@ impl State {
 
     /// Answers the joins that waited for the presence of their rooms.
     pub(crate) fn answer_joins(&mut self) {
+        if self.presence.is_quiet() {
+            return;
+        }
         for room in self.take_presence_changes() {
             self.presence_is_known(room);
         }

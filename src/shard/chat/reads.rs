@@ -71,6 +71,11 @@ impl Reads {
         Some(self.due.map_or(next, |due| next.max(due - SLACK)))
     }
 
+    /// Whether nobody waits for a read.
+    fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.rooms.is_empty() && self.later.is_empty()
+    }
+
     /// Reads that go on.
     pub(crate) fn pending(&self) -> usize {
         self.tickets.len()
@@ -128,6 +133,9 @@ impl State {
     pub(crate) fn make_reads(&mut self) {
         let now = self.now;
         let Some(shared) = &mut self.chat else { return };
+        if shared.reads.is_idle() {
+            return;
+        }
         for whom in shared.reads.take_due(now) {
             match whom {
                 Whom::Room(room) => self.relist_room(room),
