@@ -16,29 +16,37 @@ impl State {
     #[inline(never)]
     pub(crate) fn submit(&mut self, slots: &[u32], room: u32, broadcast: &Broadcast) {
         let bytes = &broadcast.bytes[..];
-        let (mut writes, mut bytes_out) = (0, 0);
+        // Counted is what is rare: who is not written to, and what is not taken.
+        let (mut passed_over, mut missing) = (0, 0);
         for &slot in slots {
             // Who left during the flush has left a hole: no slot that there is.
-            let Some(session) = self.sessions.get_mut(slot as usize) else { continue };
+            let Some(session) = self.sessions.get_mut(slot as usize) else {
+                passed_over += 1;
+                continue;
+            };
             if session.has(flag::NOT_PLAIN) {
+                passed_over += 1;
                 self.serve_with_care(slot, room, broadcast, 0..0);
                 continue;
             }
-            writes += 1;
             match Self::write_once(&session.stream, bytes) {
                 Ok(written) => {
                     session.written = session.written.wrapping_add(written as u32);
-                    bytes_out += written as u64;
                     if written < bytes.len() {
+                        missing += bytes.len() - written;
                         self.queue_rest(slot, room, broadcast, written);
                     }
                 }
-                Err(error) => self.fail(slot, &error),
+                Err(error) => {
+                    missing += bytes.len();
+                    self.fail(slot, &error);
+                }
             }
         }
-        self.counters.writes += writes;
-        self.counters.deliveries += writes * u64::from(broadcast.frames);
-        self.counters.bytes_out += bytes_out;
+        let writes = slots.len() - passed_over;
+        self.counters.writes += writes as u64;
+        self.counters.deliveries += writes as u64 * u64::from(broadcast.frames);
+        self.counters.bytes_out += (writes * bytes.len() - missing) as u64;
     }
 
     /// Serves a member that must not get some of the frames.
