@@ -242,3 +242,11 @@ pub(crate) struct Page {
     /// Messages that were asked for and are gone: after the first position, up to the second.
     pub(crate) gap: Option<(Seq, Seq)>,
 }
+
+impl Page {
+    /// Up to where the asker has everything that there is. At the end of the log that is its last position, whether or
+    /// not there is a message of it: positions have holes, and retention may have taken the last of them.
+    pub(crate) fn complete_to(&self) -> Seq {
+        if self.more { self.reached } else { self.seq.max(self.reached) }
+    }
+}

@@ -23,12 +23,15 @@ const GROUP_BYTES_MAX: usize = 1024 * 1024;
 /// Tells the time.
 pub(crate) type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// The system's clock. It may go backwards.
+/// The time by the system's clock. It may go backwards.
+pub(crate) fn system_time() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// The system's clock.
 pub(crate) fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
-    })
+    Arc::new(system_time)
 }
 
 /// The engines of a log, by what they are for.
@@ -116,12 +119,16 @@ impl Writer {
         }
     }
 
-    /// Hands on what a failed batch has left in the log.
-    fn hand_on_recovered(&mut self, keeping: Keeping) {
+    /// What a failed batch has left in the log.
+    fn take_recovered(&mut self, keeping: Keeping) -> Conversations {
         let mut conversations = Conversations::default();
         for (conversation, message) in self.engines.get(keeping).take_recovered() {
             conversations.add(conversation, message);
         }
+        conversations
+    }
+
+    fn hand_on(&mut self, conversations: Conversations) {
         for (conversation, messages) in conversations.list {
             self.outgoing.messages(&conversation, &messages);
         }
@@ -138,7 +145,8 @@ impl Writer {
         self.retention.stepped(is_over || has_failed);
         self.shared.counters.retention_steps.add(1);
         // The step may have been the first to open the log again.
-        self.hand_on_recovered(Keeping::Durable);
+        let recovered = self.take_recovered(Keeping::Durable);
+        self.hand_on(recovered);
         self.send();
     }
 
@@ -156,8 +164,7 @@ impl Writer {
             self.shared.counters.commits.record(start.elapsed());
         }
         self.shared.counters.batches.add(1);
-        self.hand_on_recovered(keeping);
-        let mut conversations = Conversations::default();
+        let mut conversations = self.take_recovered(keeping);
         for (draft, outcome) in drafts.into_iter().zip(outcomes) {
             self.count(outcome);
             let Draft { conversation, author, client_id, body, origin } = draft;
@@ -174,9 +181,7 @@ impl Writer {
                 conversations.add(conversation, message);
             }
         }
-        for (conversation, messages) in conversations.list {
-            self.outgoing.messages(&conversation, &messages);
-        }
+        self.hand_on(conversations);
     }
 
     fn count(&self, outcome: Outcome) {

@@ -288,10 +288,8 @@ impl State {
         self.leave_chat_room(slot, room);
         let session = &mut self.sessions[slot as usize];
         let Some(membership) = session.take_membership(room) else { return };
-        if let Some(extra) = &mut session.extra {
-            let before = extra.outbox.bytes();
-            let frames = extra.outbox.purge(|tag| tag.is_of(room));
-            self.counters.outbox_bytes -= before - extra.outbox.bytes();
+        if session.extra.is_some() {
+            let frames = self.let_go(slot, |outbox| outbox.purge(|tag| tag.is_of(room)));
             self.counters.dropped[Drop::Left as usize] += frames;
         }
         self.end_membership(membership);

@@ -13,7 +13,7 @@ use crate::protocol::{Close, CloseReason, Context, Message, frame};
 use crate::shard::TICK;
 use crate::shard::actions::Desk;
 use crate::shard::counters::Drop;
-use crate::shard::outbox::{Outbox, Tag};
+use crate::shard::outbox::Tag;
 use crate::shard::service::Service;
 use crate::shard::session::flag;
 use crate::shard::state::State;
@@ -128,10 +128,8 @@ impl State {
 
     /// Lets go of everything queued that was not started.
     fn discard(&mut self, slot: u32) {
-        let outbox: &mut Outbox = &mut self.sessions[slot as usize].extra().outbox;
-        let before = outbox.bytes();
-        self.counters.dropped[Drop::Closed as usize] += outbox.purge(|tag| tag != Tag::Control);
-        self.counters.outbox_bytes -= before - outbox.bytes();
+        let frames = self.let_go(slot, |outbox| outbox.purge(|tag| tag != Tag::Control));
+        self.counters.dropped[Drop::Closed as usize] += frames;
     }
 
     /// The Close is written: nothing more goes out, and the peer's end is awaited.

@@ -11,7 +11,7 @@ use crate::protocol::{CloseReason, Context};
 use crate::rooms::presence::Note;
 use crate::shard::actions::Desk;
 use crate::shard::service::Service;
-use crate::shard::session::{Membership, Session, flag};
+use crate::shard::session::{Session, flag};
 use crate::shard::state::State;
 use crate::shard::{Adopt, Shard, token};
 
@@ -166,20 +166,7 @@ impl Shard {
         }
         let tick = self.state.tick;
         self.state.generation = self.state.generation.wrapping_add(1);
-        entry.insert(Session {
-            stream,
-            generation: self.state.generation,
-            room: Membership::NOWHERE,
-            opened: tick,
-            heard: tick,
-            written: 0,
-            acknowledged: 0,
-            messages: 0,
-            flags: 0,
-            route: route as u16,
-            extra: None,
-            chat: None,
-        });
+        entry.insert(Session::new(stream, self.state.generation, route as u16, tick));
         let counters = &mut self.state.counters.routes[route];
         counters.sessions += 1;
         counters.opened += 1;

@@ -99,6 +99,15 @@ impl State {
         }
     }
 
+    /// Lets something go of what is queued; what `purge` says of it.
+    pub(crate) fn let_go<R>(&mut self, slot: u32, purge: impl FnOnce(&mut Outbox) -> R) -> R {
+        let outbox = &mut self.sessions[slot as usize].extra().outbox;
+        let before = outbox.bytes();
+        let gone = purge(outbox);
+        self.counters.outbox_bytes -= before - outbox.bytes();
+        gone
+    }
+
     /// Writes what is queued, as far as the kernel takes it.
     pub(crate) fn flush_outbox(&mut self, slot: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };

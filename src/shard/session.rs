@@ -117,6 +117,24 @@ impl Extra {
 }
 
 impl Session {
+    /// One that has done nothing yet, open since that tick.
+    pub(crate) fn new(stream: TcpStream, generation: u32, route: u16, tick: u32) -> Self {
+        Self {
+            stream,
+            generation,
+            room: Membership::NOWHERE,
+            opened: tick,
+            heard: tick,
+            written: 0,
+            acknowledged: 0,
+            messages: 0,
+            flags: 0,
+            route,
+            extra: None,
+            chat: None,
+        }
+    }
+
     pub(crate) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }

@@ -31,7 +31,7 @@ pub(crate) use guest::{GUEST_ID_BYTES, GUEST_KEY_BYTES, GUEST_PREFIX, Guest, Gue
 pub use identity::Identity;
 pub(crate) use message_text::message_text;
 pub(crate) use name::check as check_name;
-pub(crate) use parse::parse;
+pub(crate) use parse::{CONVERSATIONS_MAX, parse};
 pub(crate) use rejection::Rejection;
 pub(crate) use request::{Address, Incoming, Request, SEQ_MAX};
 pub(crate) use user_id::check as check_user_id;

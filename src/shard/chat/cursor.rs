@@ -110,16 +110,13 @@ impl State {
     /// Lets everything go that is queued of rooms and was not started; the log has it, but for signals.
     fn fall_behind(&mut self, slot: u32) {
         self.counters.fell_behind += 1;
-        let outbox = &mut self.sessions[slot as usize].extra().outbox;
-        let before = outbox.bytes();
-        let signals = outbox.purge(|tag| matches!(tag, Tag::Droppable(_)));
-        self.counters.outbox_bytes -= before - outbox.bytes();
+        let (signals, rooms) = self.let_go(slot, |outbox| {
+            let signals = outbox.purge(|tag| matches!(tag, Tag::Droppable(_)));
+            (signals, outbox.logged_rooms())
+        });
         self.counters.dropped[Drop::Signal as usize] += signals;
-        for room in outbox.logged_rooms() {
-            let outbox = &mut self.sessions[slot as usize].extra().outbox;
-            let before = outbox.bytes();
-            let let_go = outbox.let_go_of(room);
-            self.counters.outbox_bytes -= before - outbox.bytes();
+        for room in rooms {
+            let let_go = self.let_go(slot, |outbox| outbox.let_go_of(room));
             self.counters.dropped[Drop::SlowReader as usize] += let_go.others;
             if let_go.messages + let_go.others > 0 {
                 self.resume_from(slot, room, let_go.first);

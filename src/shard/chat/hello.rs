@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::log::Seq;
+use crate::log::writer::system_time;
 use crate::protocol::chat::{Code, reply};
 use crate::protocol::{Close, CloseReason, Request};
 use crate::rooms::conversation::inbox;
@@ -68,7 +69,7 @@ impl State {
             guest,
             heartbeat_secs: shared.heartbeat_secs,
             limits: shared.limits,
-            time: now_ms(),
+            time: system_time(),
             conversations,
             reference: reference.as_deref(),
         };
@@ -88,9 +89,3 @@ impl State {
 /// How much a session's socket may hold that was not sent yet.
 #[cfg(target_os = "linux")]
 const NOT_SENT_BYTES_MAX: u32 = 128 * 1024;
-
-/// The time that a client's clock is compared with.
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |now| now.as_millis() as u64)
-}

@@ -32,9 +32,7 @@ impl State {
         };
         self.reset(slot, room);
         let Some(chat) = &self.rooms.get(room).chat else { return };
-        let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
-        let max = u32::try_from(max).unwrap_or(u32::MAX);
-        let history = history.unwrap_or(chat.history).min(max);
+        let history = self.history_limit(history.unwrap_or(chat.history));
         self.add_cursor(slot, Cursor { reference, ..Cursor::new(room, 0, Stage::Opening) });
         self.want(slot, Want::Open { room, after, history });
     }
@@ -71,10 +69,7 @@ impl State {
     /// Forgets where a session was in a room, and what is queued for it of that.
     fn reset(&mut self, slot: u32, room: u32) {
         self.withdraw_join(slot, room);
-        let outbox = &mut self.sessions[slot as usize].extra().outbox;
-        let before = outbox.bytes();
-        outbox.let_go_of(room);
-        self.counters.outbox_bytes -= before - outbox.bytes();
+        self.let_go(slot, |outbox| outbox.let_go_of(room));
     }
 
     /// Ends a session's cursor in a room, and the reads for it that were not made yet.
@@ -187,8 +182,7 @@ impl State {
         if !matches!(cursor.stage, Stage::Reading) || cursor.after != after {
             return;
         }
-        // At the end of the log everything up to its last position has been given, holes included.
-        cursor.after = if page.more { page.reached } else { page.seq.max(page.reached) };
+        cursor.after = page.complete_to();
         cursor.stage = Stage::Behind;
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let view = chat.view.clone();

@@ -74,9 +74,7 @@ impl Chat {
             paused: Vec::new(),
         }
     }
-}
 
-impl Chat {
     /// Drafts that were handed to the log and not answered.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight

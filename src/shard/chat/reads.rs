@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::log::{Finding, Found, Query, Read, Seq, Unreadable};
 use crate::protocol::SessionId;
+use crate::protocol::chat::CONVERSATIONS_MAX;
 use crate::shard::chat::requests::WANTS_MAX;
 use crate::shard::chat::session::{Stage, Want};
 use crate::shard::session::flag;
@@ -239,7 +240,9 @@ impl State {
             Want::Rooms { after, limit, .. } => {
                 Query::Conversations { user, after: after.clone(), limit: *limit }
             }
-            Want::Welcome { .. } => Query::Conversations { user, after: None, limit: 100 },
+            Want::Welcome { .. } => {
+                Query::Conversations { user, after: None, limit: CONVERSATIONS_MAX }
+            }
         };
         Some((want, query, from))
     }

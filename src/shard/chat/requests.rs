@@ -116,7 +116,30 @@ impl State {
         room.map(|room| (room, view))
     }
 
-    /// Hands a message to the log. Whoever writes to another user has not to join anything.
+    /// The conversation that the session names, if it may read and write there, and its room on this shard if there is
+    /// one: a room is for its members; whoever writes to another user has not to join anything.
+    fn open_to(
+        &mut self,
+        slot: u32,
+        identity: &Identity,
+        address: &Address<'_>,
+        reference: &Reference,
+    ) -> Option<(Option<u32>, View)> {
+        if let Address::Room(_) = address {
+            let (room, view) = self.member_of(slot, identity, address, reference)?;
+            return Some((Some(room), view));
+        }
+        let view = self.view(slot, identity, address, reference)?;
+        Some((self.rooms.find(self.sessions[slot as usize].route, view.name()), view))
+    }
+
+    /// At most as many messages as one answer may have.
+    pub(crate) fn history_limit(&self, messages: u32) -> u32 {
+        let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
+        messages.min(u32::try_from(max).unwrap_or(u32::MAX))
+    }
+
+    /// Hands a message to the log.
     fn take_send(
         &mut self,
         slot: u32,
@@ -125,16 +148,11 @@ impl State {
         (client_id, body): (ClientId, &str),
         reference: Reference,
     ) {
-        let view = match address {
-            Address::Room(_) => {
-                self.member_of(slot, identity, address, &reference).map(|(_, view)| view)
-            }
-            Address::With(_) => self.view(slot, identity, address, &reference),
-        };
-        let Some(view) = view else { return };
+        let Some((room, view)) = self.open_to(slot, identity, address, &reference) else { return };
         let session = self.id(slot);
         self.submit_draft(
             slot,
+            room,
             Draft {
                 conversation: view.conversation(),
                 author: identity.clone(),
@@ -181,15 +199,8 @@ impl State {
         (direction, limit): (Option<Direction>, u32),
         reference: Reference,
     ) {
-        let view = match address {
-            Address::Room(_) => {
-                self.member_of(slot, identity, address, &reference).map(|(_, view)| view)
-            }
-            Address::With(_) => self.view(slot, identity, address, &reference),
-        };
-        if let Some(view) = view {
-            let max = self.chat.as_ref().map_or(0, |shared| shared.limits.history_messages_max);
-            let limit = limit.min(u32::try_from(max).unwrap_or(u32::MAX));
+        if let Some((_, view)) = self.open_to(slot, identity, address, &reference) {
+            let limit = self.history_limit(limit);
             let direction = direction.unwrap_or(Direction::Before(SEQ_MAX + 1));
             self.want(slot, Want::History { view, direction, limit, reference });
         }

@@ -1,8 +1,5 @@
 //! From a session's messages to the log: one submission a turn, and senders that wait where it is behind.
 
-use std::sync::Arc;
-
-use crate::hub::directory::RoomEntry;
 use crate::log::{Draft, Submission};
 use crate::protocol::Message;
 use crate::protocol::frame;
@@ -13,23 +10,27 @@ use crate::shard::state::State;
 impl State {
     /// Takes a draft for this turn's submission. Its sender waits while the log has too much to do, and while the
     /// room it writes to is behind somewhere.
-    pub(crate) fn submit_draft(&mut self, slot: u32, draft: Draft) {
-        let entry = self.entry_of(draft.origin.view.name());
+    pub(crate) fn submit_draft(&mut self, slot: u32, room: Option<u32>, draft: Draft) {
         let Some(shared) = &mut self.chat else { return };
         shared.drafts.push(draft);
         shared.in_flight += 1;
         if shared.in_flight > shared.drafts_max {
-            shared.paused.push(slot);
-            self.pause(slot, flag::PAUSED_BY_LOG);
+            self.pause_for_log(slot);
         }
-        if let Some(entry) = entry.filter(|entry| entry.wait(self.shard)) {
-            self.hold(entry, slot);
+        if let Some(room) = room {
+            let entry = &self.rooms.get(room).entry;
+            if entry.wait(self.shard) {
+                self.hold(entry.clone(), slot);
+            }
         }
     }
 
-    fn entry_of(&self, name: &str) -> Option<Arc<RoomEntry>> {
-        let room = self.rooms.find(self.chat.as_ref()?.route, name)?;
-        Some(self.rooms.get(room).entry.clone())
+    fn pause_for_log(&mut self, slot: u32) {
+        let Some(shared) = &mut self.chat else { return };
+        if !self.sessions[slot as usize].has(flag::PAUSED_BY_LOG) {
+            shared.paused.push(slot);
+            self.pause(slot, flag::PAUSED_BY_LOG);
+        }
     }
 
     /// Hands the log what this turn brought. What it does not take is kept, and its senders wait.
@@ -56,12 +57,7 @@ impl State {
         let senders: Vec<_> = shared.drafts.iter().map(|draft| draft.origin.session).collect();
         for slot in senders.into_iter().filter_map(|session| self.slot(session)).collect::<Vec<_>>()
         {
-            if !self.sessions[slot as usize].has(flag::PAUSED_BY_LOG) {
-                if let Some(shared) = &mut self.chat {
-                    shared.paused.push(slot);
-                }
-                self.pause(slot, flag::PAUSED_BY_LOG);
-            }
+            self.pause_for_log(slot);
         }
     }
 

@@ -105,9 +105,8 @@ impl State {
         }
         let is_congested = self.rooms.get(room).is_congested;
         let Some(chat) = &mut self.rooms.get_mut(room).chat else { return };
-        // At the end of the log that is all there was: retention may have taken the last of it. What was stored since
-        // the page was read is not part of that.
-        let reached = if page.more { page.reached } else { page.seq.max(page.reached) };
+        // What was stored since the page was read is not part of that.
+        let reached = page.complete_to();
         chat.live = chat.live.max(Some(reached));
         if reached >= behind {
             chat.behind = None;

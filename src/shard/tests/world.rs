@@ -22,7 +22,7 @@ use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame}
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
 use crate::shard::service::Service;
-use crate::shard::session::{Membership, Session, flag};
+use crate::shard::session::{Session, flag};
 use crate::shard::state::{Bounds, Parts, State};
 
 /// What a socket takes before it is full: less than the largest messages, so that writes end in the middle of frames.
@@ -113,20 +113,8 @@ impl World {
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         self.state.generation += 1;
-        entry.insert(Session {
-            stream: mio::net::TcpStream::from_std(stream),
-            generation: self.state.generation,
-            room: Membership::NOWHERE,
-            opened: 0,
-            heard: 0,
-            written: 0,
-            acknowledged: 0,
-            messages: 0,
-            flags: 0,
-            route: 0,
-            extra: None,
-            chat: None,
-        });
+        let stream = mio::net::TcpStream::from_std(stream);
+        entry.insert(Session::new(stream, self.state.generation, 0, 0));
         self.state.counters.routes[0].sessions += 1;
         let id = self.state.id(slot);
         let (received, rooms, heard) = (Vec::new(), BTreeSet::new(), Heard::default());

@@ -36,7 +36,7 @@ use crate::shard::chat::reads::Rates;
 use crate::shard::chat::session::{ChatSession, Stage};
 use crate::shard::counters::Drop;
 use crate::shard::service::Service;
-use crate::shard::session::{Membership, Session, flag};
+use crate::shard::session::{Session, flag};
 use crate::shard::state::{Bounds, Parts, State};
 
 /// Rooms that a session may be in.
@@ -131,20 +131,9 @@ impl Hall {
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         self.state.generation += 1;
-        entry.insert(Session {
-            stream: mio::net::TcpStream::from_std(stream),
-            generation: self.state.generation,
-            room: Membership::NOWHERE,
-            opened: 0,
-            heard: 0,
-            written: 0,
-            acknowledged: 0,
-            messages: 0,
-            flags: 0,
-            route: 0,
-            extra: None,
-            chat: Some(Box::new(chat)),
-        });
+        let stream = mio::net::TcpStream::from_std(stream);
+        let session = Session::new(stream, self.state.generation, 0, 0);
+        entry.insert(Session { chat: Some(Box::new(chat)), ..session });
         self.state.counters.routes[0].sessions += 1;
         if !is_guest {
             self.state.join_beyond(slot, &inbox(user));
