@@ -201,7 +201,9 @@ impl Room {
                     }
                     Behaviour::Corrupt => {
                         let body = message["body"].as_str().expect("a text");
-                        message["body"] = format!("{}~", &body[..body.len() - 1]).into();
+                        let (kept, last) = body.split_at(body.len() - 1);
+                        let other = if last == "~" { "!" } else { "~" };
+                        message["body"] = format!("{kept}{other}").into();
                     }
                     Behaviour::Inject => sent.push((*member, json!({"type": "advertisement"}))),
                     _ => {}
