@@ -22,7 +22,7 @@ use support::{PATIENCE, wait_for};
 /// What a handler was told.
 #[derive(Debug)]
 enum Told {
-    Open(SessionId, Request),
+    Open(SessionId, Box<Request>),
     Message(SessionId, String),
     Error(SessionId, CloseReason),
     Close(SessionId, CloseReason),
@@ -37,7 +37,7 @@ struct Recorder {
 impl Handler for Recorder {
     fn open(&self, session: &mut Context<'_>, request: &Request) {
         assert!(session.join(request.room.as_deref().unwrap_or("hall")));
-        let _ = self.told.try_send(Told::Open(session.id(), request.clone()));
+        let _ = self.told.try_send(Told::Open(session.id(), Box::new(request.clone())));
     }
 
     fn message(&self, session: &mut Context<'_>, message: Message<'_>) {

@@ -1,6 +1,8 @@
 //! Admission: who may come in. Rules, and the key behind the tokens of guests; the HTTP that asks lives in `http`.
 
+pub mod access;
 mod guest_key;
 pub(crate) mod guests;
 pub mod host;
 pub mod origin;
+pub mod permissions;

@@ -110,8 +110,13 @@ impl Reception {
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
         let response = upgrade::accept(&mut request, subprotocol)?;
         let (head, _) = request.into_parts();
-        let request =
-            protocol::Request { uri: head.uri, headers: head.headers, address: self.peer, room };
+        let request = protocol::Request {
+            uri: head.uri,
+            headers: head.headers,
+            address: self.peer,
+            room,
+            access: None,
+        };
         Ok((response, Outcome::Accepted(Box::new(Accepted { route, request, admission }))))
     }
 }

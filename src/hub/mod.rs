@@ -113,6 +113,7 @@ mod tests {
                 headers: HeaderMap::new(),
                 address: SocketAddr::from(([127, 0, 0, 1], 1)),
                 room: None,
+                access: None,
             },
         })
     }

@@ -4,5 +4,6 @@
 pub(crate) mod characters;
 pub(crate) mod conversation;
 pub mod name;
+pub(crate) mod pattern;
 pub(crate) mod presence;
 pub mod rules;

@@ -115,7 +115,7 @@ impl State {
         // One that has not answered the last one is not sent more that its kernel would acknowledge for it.
         let is_silent = session.has(flag::PINGED);
         let Some(chat) = session.chat.as_mut() else { return };
-        if is_silent || tick - chat.pinged < heartbeat || chat.identity.is_none() {
+        if is_silent || tick - chat.pinged < heartbeat || !chat.is_welcome {
             return;
         }
         chat.pinged = tick;

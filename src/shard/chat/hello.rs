@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::gate::access::Access;
 use crate::log::Seq;
 use crate::log::writer::system_time;
 use crate::protocol::chat::{Code, reply};
@@ -14,8 +15,11 @@ impl State {
     /// Makes a chat session of a session that opened.
     pub(crate) fn chat_open(&mut self, slot: u32, request: &Request) {
         let Some(shared) = &self.chat else { return };
-        let known = shared.authenticate.as_ref().and_then(|authenticate| authenticate(request));
-        let chat = ChatSession { known, pinged: self.tick, ..ChatSession::default() };
+        let authenticated =
+            shared.authenticate.as_ref().and_then(|authenticate| authenticate(request));
+        let access =
+            authenticated.map(Access::full).map(Arc::new).or_else(|| request.access.clone());
+        let chat = ChatSession { access, pinged: self.tick, ..ChatSession::default() };
         let session = &mut self.sessions[slot as usize];
         session.chat = Some(Box::new(chat));
         // The kernel holds no more than that of what was not sent; what is behind is read from the log instead.
@@ -32,10 +36,10 @@ impl State {
         reference: Reference,
     ) {
         let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
-        if let Some(identity) = chat.known.take() {
+        if let Some(access) = &chat.access {
             // Before its conversations are read: what is said from now on reaches it here.
-            let inbox = inbox(&identity.user);
-            chat.identity = Some(identity);
+            let inbox = inbox(&access.identity.user);
+            chat.is_welcome = true;
             self.join_beyond(slot, &inbox);
             self.want(slot, Want::Welcome { reference });
             return;
@@ -46,7 +50,8 @@ impl State {
             return;
         };
         if let Some(chat) = &mut self.sessions[slot as usize].chat {
-            chat.identity = Some(identity);
+            chat.access = Some(Arc::new(Access::full(identity)));
+            chat.is_welcome = true;
         }
         self.answer_hello(slot, Some(&token), &[], &reference);
     }
@@ -62,10 +67,10 @@ impl State {
         let (Some(shared), Some(chat)) = (&self.chat, &self.sessions[slot as usize].chat) else {
             return;
         };
-        let Some(identity) = &chat.identity else { return };
+        let Some(access) = chat.welcome().cloned() else { return };
         let welcome = reply::Welcome {
             session: self.id(slot),
-            identity: &identity.clone(),
+            identity: &access.identity,
             guest,
             heartbeat_secs: shared.heartbeat_secs,
             limits: shared.limits,
@@ -80,7 +85,7 @@ impl State {
     pub(crate) fn check_hello(&mut self, slot: u32) {
         let session = &self.sessions[slot as usize];
         let (Some(shared), Some(chat)) = (&self.chat, &session.chat) else { return };
-        if chat.identity.is_none() && self.tick - session.opened > shared.hello_ticks {
+        if !chat.is_welcome && self.tick - session.opened > shared.hello_ticks {
             self.doom(slot, CloseReason::Handler(Close::new(4401_u16, "no hello")));
         }
     }

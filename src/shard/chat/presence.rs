@@ -99,7 +99,7 @@ impl State {
             PresenceMode::Count => Mode::Count,
             PresenceMode::Off => return None,
         };
-        let identity = self.sessions[slot as usize].chat.as_ref()?.identity.as_ref()?;
+        let identity = &self.sessions[slot as usize].chat.as_ref()?.welcome()?.identity;
         Some((mode, identity.user.clone(), identity.name.clone()))
     }
 }

@@ -214,7 +214,7 @@ impl State {
     /// What a session is to be read for next: what it asked for before what it catches up with.
     fn next_want(&mut self, slot: u32) -> Option<(Want, Query, Seq)> {
         let chat = self.sessions[slot as usize].chat.as_mut()?;
-        let user = chat.identity.as_ref().map(|identity| identity.user.clone())?;
+        let user = chat.welcome().map(|access| access.identity.user.clone())?;
         let want = match chat.wants.pop_front() {
             Some(want) => want,
             None => Want::Next { room: chat.behind()? },

@@ -36,7 +36,7 @@ impl State {
         let Incoming { request, reference } = incoming;
         let reference: Reference = reference.map(Into::into);
         let Some(chat) = &self.sessions[slot as usize].chat else { return };
-        let Some(identity) = chat.identity.clone() else {
+        let Some(access) = chat.welcome().cloned() else {
             match request {
                 Request::Hello { token: Some(_), .. } => {
                     self.refuse(slot, Code::Unsupported, &reference);
@@ -50,27 +50,28 @@ impl State {
             }
             return;
         };
+        let identity = &access.identity;
         match request {
             Request::Hello { .. } => self.refuse(slot, Code::AlreadyWelcome, &reference),
             Request::Join { address, after, history } => {
-                if let Some(view) = self.view(slot, &identity, &address, &reference) {
+                if let Some(view) = self.view(slot, identity, &address, &reference) {
                     let after = after.map(|after| (after.epoch.into(), after.seq));
                     self.chat_join(slot, &view, after, history, reference);
                 }
             }
             Request::Leave { address } => {
-                if let Some((room, _)) = self.member_of(slot, &identity, &address, &reference) {
+                if let Some((room, _)) = self.member_of(slot, identity, &address, &reference) {
                     self.chat_leave(slot, room, &reference);
                 }
             }
             Request::Send { address, client_id, body } => {
-                self.take_send(slot, &identity, &address, (client_id, body), reference);
+                self.take_send(slot, identity, &address, (client_id, body), reference);
             }
             Request::Signal { address, body } => {
-                self.take_signal(slot, &identity, &address, body, &reference);
+                self.take_signal(slot, identity, &address, body, &reference);
             }
             Request::History { address, direction, limit } => {
-                self.take_history(slot, &identity, &address, (direction, limit), reference);
+                self.take_history(slot, identity, &address, (direction, limit), reference);
             }
             Request::Members { room } => self.answer_members(slot, &room, &reference),
             Request::Rooms { after, limit } => {

@@ -1,10 +1,12 @@
 //! A chat session beyond what every session has: who it speaks for, what it waits for, where it catches up.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::gate::access::Access;
 use crate::log::{Direction, Page, Seq};
-use crate::protocol::chat::{Flood, Identity};
+use crate::protocol::chat::Flood;
 use crate::rooms::conversation::View;
 
 /// The `ref` of a request, as JSON text.
@@ -13,10 +15,10 @@ pub(crate) type Reference = Option<Box<str>>;
 /// What a chat session has for as long as it lives.
 #[derive(Default)]
 pub(crate) struct ChatSession {
-    /// Who the handshake found it to be.
-    pub(crate) known: Option<Identity>,
-    /// Nobody until it said hello.
-    pub(crate) identity: Option<Identity>,
+    /// Who it speaks for: as the handshake found, else nobody until it said hello.
+    pub(crate) access: Option<Arc<Access>>,
+    /// It has said hello.
+    pub(crate) is_welcome: bool,
     /// Its rooms in which it does not simply get what everyone gets.
     pub(crate) cursors: Vec<Cursor>,
     /// What it asked for that the log has to be read for, one after the other.
@@ -94,6 +96,11 @@ impl Cursor {
 }
 
 impl ChatSession {
+    /// Who it speaks for, once it said hello.
+    pub(crate) fn welcome(&self) -> Option<&Arc<Access>> {
+        self.access.as_ref().filter(|_| self.is_welcome)
+    }
+
     /// Its place in a room, if it does not simply get what everyone gets there.
     pub(crate) fn cursor(&mut self, room: u32) -> Option<&mut Cursor> {
         self.cursors.iter_mut().find(|cursor| cursor.room == room)

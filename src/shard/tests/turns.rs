@@ -124,6 +124,7 @@ impl Turns {
             headers: Default::default(),
             address: self.address,
             room: Some(rooms.to_owned()),
+            access: None,
         };
         let stream = TcpStream::from(OwnedFd::from(server));
         let (response, leftover) = (Vec::new(), Bytes::new());

@@ -12,6 +12,7 @@ use mio::{Poll, Waker};
 use serde_json::Value;
 use socket2::SockRef;
 
+use crate::gate::access::Access;
 use crate::gate::guests::Guests;
 use crate::http::Connections;
 use crate::hub::Hub;
@@ -127,7 +128,8 @@ impl Hall {
         SockRef::from(&server).set_send_buffer_size(SOCKET_BYTES).expect("a small buffer");
         let stream = std::net::TcpStream::from(OwnedFd::from(server));
         let identity = Identity { user: user.into(), name: user.into(), is_guest };
-        let chat = ChatSession { identity: Some(identity), ..ChatSession::default() };
+        let access = Some(Arc::new(Access::full(identity)));
+        let chat = ChatSession { access, is_welcome: true, ..ChatSession::default() };
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         self.state.generation += 1;

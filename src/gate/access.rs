@@ -1,0 +1,26 @@
+//! What the server knows of who it has let in.
+
+use std::sync::Arc;
+
+use crate::gate::permissions::Permissions;
+use crate::protocol::chat::Identity;
+
+/// Who a session speaks for, what they may do, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The user.
+    pub identity: Identity,
+    /// What the user may do.
+    pub permissions: Arc<Permissions>,
+    /// When that ends, in milliseconds since 1970 UTC; `None` for never.
+    pub expires_at: Option<u64>,
+}
+
+impl Access {
+    /// To everything, for ever: what a program that lets its users in by itself grants, and a server that lets in
+    /// everybody.
+    #[must_use]
+    pub fn full(identity: Identity) -> Self {
+        Self { identity, permissions: Arc::new(Permissions::all()), expires_at: None }
+    }
+}
