@@ -1,6 +1,6 @@
 //! What the server knows of who it has let in.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::gate::permissions::Permissions;
 use crate::protocol::chat::Identity;
@@ -21,6 +21,7 @@ impl Access {
     /// everybody.
     #[must_use]
     pub fn full(identity: Identity) -> Self {
-        Self { identity, permissions: Arc::new(Permissions::all()), expires_at: None }
+        static ALL: LazyLock<Arc<Permissions>> = LazyLock::new(|| Arc::new(Permissions::all()));
+        Self { identity, permissions: Arc::clone(&ALL), expires_at: None }
     }
 }

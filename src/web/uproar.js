@@ -1126,12 +1126,15 @@ class Link {
     this.send('{"type":"ping"}');
   }
 
-  /** Full jitter: anything up to the ceiling, so that a restarted server does not meet everyone at once. */
+  /**
+   * Full jitter: anything up to the ceiling, so that a restarted server does not meet everyone at once. It begins when
+   * the pause that the server named is over, if it named one.
+   */
   #wait(ms) {
     this.#isTold = Number.isFinite(ms) && ms >= 0;
     const ceilingMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** this.#failures);
     if (!this.#isTold) this.#failures += 1;
-    const pauseMs = Math.min(this.#isTold ? ms : this.#random() * ceilingMs, TIMER_MS_MAX);
+    const pauseMs = Math.min((this.#isTold ? ms : 0) + this.#random() * ceilingMs, TIMER_MS_MAX);
     this.#enter('waiting');
     this.#timer = setTimeout(() => this.#open(), pauseMs);
     this.#events.state('waiting', { retryInMs: pauseMs, retryAt: Date.now() + pauseMs });

@@ -104,18 +104,18 @@ test('retry does not wait for the end of the pause', async (t) => {
   assert.equal(sockets.length, 2, 'the end of that pause is nothing any more');
 });
 
-test('a bye names the pause', async (t) => {
+test('a bye names the least pause, and chance adds to it', async (t) => {
   const { chat, connect, sockets, states, tick } = setUp(t);
   await connect();
   sockets[0].say({ type: 'bye', code: 1001, reason: 'restarting', reconnect: true, after_ms: 7_000 });
-  assert.deepEqual([chat.state, states.at(-1).retryInMs, sockets[0].closed], ['waiting', 7_000, 1000]);
+  assert.deepEqual([chat.state, states.at(-1).retryInMs, sockets[0].closed], ['waiting', 7_500, 1000]);
   sockets[0].lose(1001);
-  await tick(6_999);
+  await tick(7_499);
   assert.equal(sockets.length, 1);
   await tick(1);
   assert.equal(sockets.length, 2);
   sockets[1].lose();
-  assert.equal(states.at(-1).retryInMs, 500, 'and the next one is by chance again');
+  assert.equal(states.at(-1).retryInMs, 500, 'and the next one is by chance alone again');
 });
 
 test('hints do not shorten the pause that a bye named, but people do', async (t) => {

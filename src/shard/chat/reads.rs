@@ -215,7 +215,7 @@ impl State {
     fn next_want(&mut self, slot: u32) -> Option<(Want, Query, Seq)> {
         let chat = self.sessions[slot as usize].chat.as_mut()?;
         let user = chat.welcome().map(|access| access.identity.user.clone())?;
-        let want = match chat.wants.pop_front() {
+        let want = match chat.next_want() {
             Some(want) => want,
             None => Want::Next { room: chat.behind()? },
         };

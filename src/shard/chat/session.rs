@@ -106,6 +106,15 @@ impl ChatSession {
         self.cursors.iter_mut().find(|cursor| cursor.room == room)
     }
 
+    /// What it asked for first. An idle session holds no room for more.
+    pub(crate) fn next_want(&mut self) -> Option<Want> {
+        let want = self.wants.pop_front();
+        if self.wants.is_empty() {
+            self.wants = VecDeque::new();
+        }
+        want
+    }
+
     /// A room that it has to be read for, but for those that somebody has asked to be read.
     pub(crate) fn behind(&self) -> Option<u32> {
         let mut cursors = self.cursors.iter();
