@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
-use super::{Config, Demo, KEYS, rooms};
+use super::{Config, Demo, KEYS, Mode, rooms, token_keys};
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -26,7 +26,8 @@ impl Config {
             all_may_read_what_one_may,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
-        Problems::check(found.chain(rooms::problems(self)).collect())
+        let lists = rooms::problems(self).into_iter().chain(token_keys::problems(self));
+        Problems::check(found.chain(lists).collect())
     }
 
     /// What is allowed but worth a second thought, one sentence each, for the log and for `uproar check`.
@@ -37,6 +38,14 @@ impl Config {
             warnings.push(format!(
                 "auth.open_to_network = true: whoever reaches {}, if only through a proxy, can read and write every \
                  room without authentication",
+                self.server.listen
+            ));
+        }
+        let lets_guests_in = self.auth.modes.contains(&Mode::Open);
+        if lets_guests_in && self.auth.modes.len() > 1 && !is_loopback(self.server.listen) {
+            warnings.push(format!(
+                "auth.modes has \"open\": whoever reaches {} without a token is a guest who can read and write every \
+                 room",
                 self.server.listen
             ));
         }
@@ -94,9 +103,10 @@ fn addresses_differ(config: &Config) -> Option<Problem> {
 }
 
 fn public_address_is_meant(config: &Config) -> Option<Problem> {
-    (!is_loopback(config.server.listen) && !config.auth.open_to_network).then(|| {
-        let reason = "other machines reach this address and nobody has to authenticate; listen on 127.0.0.1, or set \
-                      auth.open_to_network = true to let everyone in";
+    let asks = config.auth.modes.contains(&Mode::Token);
+    (!is_loopback(config.server.listen) && !asks && !config.auth.open_to_network).then(|| {
+        let reason = "other machines reach this address and nobody has to authenticate; listen on 127.0.0.1, take \
+                      tokens, or set auth.open_to_network = true to let everyone in";
         Problem::among(config, &["server.listen", "auth.open_to_network"], reason)
     })
 }
