@@ -1,6 +1,7 @@
 //! The command line: what was asked for, and what is printed for the commands that only print.
 
 mod log;
+mod token;
 
 use std::env;
 use std::fmt::Write;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 pub use self::log::{LogCommand, Place, PruneFlags};
+pub use self::token::TokenCommand;
 use crate::config::{Config, Flag, Layers, Problems};
 
 /// The file that is read where `--config` is not given and it exists.
@@ -28,6 +30,8 @@ pub enum Command {
     Config,
     /// Do something with the log.
     Log(LogCommand),
+    /// Make a token, or a secret.
+    Token(TokenCommand),
 }
 
 /// The flags of `uproar serve`; each goes over the file and the environment.
@@ -83,6 +87,8 @@ enum Word {
     /// Check, export, import or prune the log of the chat
     #[command(subcommand)]
     Log(LogCommand),
+    /// Print a token for a user, or a new secret to sign tokens with
+    Token(TokenCommand),
 }
 
 impl Command {
@@ -97,11 +103,17 @@ impl Command {
             Some(Word::Check { file }) => Self::Check { file },
             Some(Word::Config) => Self::Config,
             Some(Word::Log(command)) => Self::Log(command),
+            Some(Word::Token(command)) => Self::Token(command),
         }
     }
 }
 
 impl Flags {
+    /// Those that only name a file, if that.
+    fn of_file(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// Where the configuration comes from: the file that was named or lies in the working directory, the process's
     /// environment, and these flags.
     #[must_use]

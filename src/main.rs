@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Check { file } => cli::check(&file).map_err(refused).and_then(|text| print(&text)),
         Command::Config => print(&Config::default().to_toml()),
         Command::Log(command) => command.run(),
+        Command::Token(command) => command.run().and_then(|text| print(&text)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

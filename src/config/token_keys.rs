@@ -9,6 +9,7 @@ use super::problem::Problem;
 use super::records::{self, Field, Record};
 use super::setting::{Fault, Setting};
 use super::{Config, Mode, Secret};
+use crate::gate::auth::key_source::KeyFault;
 use crate::gate::auth::{Authenticator, TokenKey};
 
 /// Keys that tokens are tried with, or looked up among.
@@ -173,11 +174,22 @@ fn keys_load(config: &Config) -> Option<Problem> {
         return Some(Problem::among(config, &["auth.keys"], reason));
     }
     let (at, fault) = Authenticator::check(&config.auth).err()?;
+    Some(not_loaded(config, at, &fault))
+}
+
+impl Config {
+    /// Who knows who may come in, as the configuration wants it; the files with the keys are read.
+    pub(crate) fn authenticator(&self) -> Result<Authenticator, Problem> {
+        Authenticator::new(&self.auth).map_err(|(at, fault)| not_loaded(self, at, &fault))
+    }
+}
+
+fn not_loaded(config: &Config, at: usize, fault: &KeyFault) -> Problem {
     let name = format!("auth.keys[{at}]");
     let Some(field) = fault.field else {
-        return Some(Problem::of([(name, None)], fault.error.to_string()));
+        return Problem::of([(name, None)], fault.error.to_string());
     };
     let known = TOKEN_KEY_FIELDS.iter().find(|known| known.name == field);
     let value = known.and_then(|known| known.value(&config.auth.keys[at]));
-    Some(Problem::of([(format!("{name}.{field}"), value)], fault.error.to_string()))
+    Problem::of([(format!("{name}.{field}"), value)], fault.error.to_string())
 }

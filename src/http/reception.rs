@@ -1,12 +1,6 @@
 //! The judge of each request: a page, a refusal, or a 101 and what the session needs to begin.
 
-use std::{
-    cell::RefCell,
-    convert::Infallible,
-    future::{Ready, ready},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -14,13 +8,16 @@ use hyper::{
     Method, Request, Response,
     body::{Body, Incoming},
     header,
+    header::HeaderValue,
     service::Service,
 };
+use tokio::sync::Mutex;
 
 use crate::{
-    gate::host::Host,
+    gate::{access::Access, host::Host},
     http::{
         connections::Admission,
+        credentials,
         pages::{self, Page},
         readiness::Phase,
         refusal::Refusal,
@@ -53,23 +50,33 @@ pub(super) struct Accepted {
 
 /// Serves one connection's requests.
 pub(super) struct Reception {
+    desk: Arc<Desk>,
+    /// One request at a time is served, so nobody ever waits for it.
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+/// Where one connection's requests are judged.
+struct Desk {
     site: Arc<Site>,
     peer: SocketAddr,
     tap: Tap,
-    outcome: RefCell<Outcome>,
 }
 
 impl Reception {
-    pub(super) const fn new(site: Arc<Site>, peer: SocketAddr, tap: Tap) -> Self {
-        Self { site, peer, tap, outcome: RefCell::new(Outcome::Nothing) }
+    pub(super) fn new(site: Arc<Site>, peer: SocketAddr, tap: Tap) -> Self {
+        let desk = Arc::new(Desk { site, peer, tap });
+        Self { desk, outcome: Arc::new(Mutex::new(Outcome::Nothing)) }
     }
 
+    /// To be asked once the connection is done with.
     pub(super) fn into_outcome(self) -> Outcome {
-        self.outcome.into_inner()
+        Arc::into_inner(self.outcome).map_or(Outcome::Nothing, Mutex::into_inner)
     }
+}
 
+impl Desk {
     /// Checks from the outside in, so that a stranger learns nothing about the inside.
-    fn judge(
+    async fn judge(
         &self,
         request: Request<Incoming>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
@@ -97,17 +104,28 @@ impl Reception {
             });
         }
         upgrade::check(&request)?;
-        self.admit(request, found)
+        self.admit(request, found).await
     }
 
-    fn admit(
+    async fn admit(
         &self,
         mut request: Request<Incoming>,
         found: Match,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
+        let access = self.access(&mut request, &found).await?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
         let Match { route, room } = found;
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
+        let offers_token = || {
+            upgrade::offered(request.headers())
+                .any(|name| name == credentials::SUBPROTOCOL.as_bytes())
+        };
+        let subprotocol = match subprotocol {
+            None if self.site.authenticator.takes_tokens() && offers_token() => {
+                Some(&TOKEN_SUBPROTOCOL)
+            }
+            subprotocol => subprotocol,
+        };
         let response = upgrade::accept(&mut request, subprotocol)?;
         let (head, _) = request.into_parts();
         let request = protocol::Request {
@@ -115,26 +133,56 @@ impl Reception {
             headers: head.headers,
             address: self.peer,
             room,
-            access: None,
+            access,
         };
         Ok((response, Outcome::Accepted(Box::new(Accepted { route, request, admission }))))
     }
+
+    /// Who asks, as far as the handshake shows it; the token is no longer in the request afterwards.
+    async fn access(
+        &self,
+        request: &mut Request<Incoming>,
+        found: &Match,
+    ) -> Result<Option<Arc<Access>>, Refusal> {
+        let authenticator = &self.site.authenticator;
+        if !authenticator.takes_tokens() {
+            return Ok(None);
+        }
+        let (mut headers, mut uri) =
+            (std::mem::take(request.headers_mut()), std::mem::take(request.uri_mut()));
+        let token = credentials::take(&mut headers, &mut uri, &self.site.token_places);
+        (*request.headers_mut(), *request.uri_mut()) = (headers, uri);
+        let Some(token) = token? else {
+            return if authenticator.is_open() { Ok(None) } else { Err(Refusal::NoToken) };
+        };
+        let access = authenticator.token(&token).await.map_err(Refusal::Token)?;
+        if !self.site.routes.admits(found, &access.permissions) {
+            return Err(Refusal::RoomForbidden);
+        }
+        Ok(Some(access))
+    }
 }
+
+/// Taken where a client offers it beside its token.
+static TOKEN_SUBPROTOCOL: HeaderValue = HeaderValue::from_static(credentials::SUBPROTOCOL);
 
 impl Service<Request<Incoming>> for Reception {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (response, outcome) = self.judge(request).unwrap_or_else(|refusal| {
-            refusal.count();
-            tracing::debug!(peer = %self.peer, reason = refusal.label(), "refused: {}", refusal.text());
-            (refusal.response(), Outcome::Refused)
-        });
-        self.tap.set(!matches!(outcome, Outcome::Accepted(_)));
-        self.outcome.replace(outcome);
-        ready(Ok(response))
+        let (desk, last) = (Arc::clone(&self.desk), Arc::clone(&self.outcome));
+        Box::pin(async move {
+            let (response, outcome) = desk.judge(request).await.unwrap_or_else(|refusal| {
+                refusal.count();
+                tracing::debug!(peer = %desk.peer, reason = refusal.label(), "refused: {}", refusal.text());
+                (refusal.response(), Outcome::Refused)
+            });
+            desk.tap.set(!matches!(outcome, Outcome::Accepted(_)));
+            *last.lock().await = outcome;
+            Ok(response)
+        })
     }
 }
 

@@ -11,7 +11,11 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use crate::{gate::origin::Foreign, metrics::CONNECTIONS_REFUSED, rooms::name::RoomNameError};
+use crate::{
+    gate::{auth::TokenError, origin::Foreign},
+    metrics::CONNECTIONS_REFUSED,
+    rooms::name::RoomNameError,
+};
 
 /// How long a client should wait before it tries again after a 503, in seconds: by then a handshake storm has passed
 /// or another node has taken over.
@@ -38,6 +42,14 @@ pub enum Refusal {
     RoomName(RoomNameError),
     /// A foreign host or a foreign page on a server that trusts only this machine.
     Foreign(Foreign),
+    /// More than one token, or one in more than one place.
+    TwoTokens,
+    /// No token, where one is needed.
+    NoToken,
+    /// A token that lets nobody in.
+    Token(TokenError),
+    /// A user who may not join the room that the path names.
+    RoomForbidden,
     /// Nothing lives at that path.
     NotFound,
     /// Something lives there, but not for this method.
@@ -71,7 +83,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 19] = [
         "bad_request",
         "forbidden",
         "not_found",
@@ -87,6 +99,10 @@ impl Refusal {
         "silent",
         "evicted",
         "lost",
+        "no_token",
+        "bad_token",
+        "keys_unavailable",
+        "room_forbidden",
     ];
 
     /// The label under which this refusal is counted.
@@ -104,7 +120,8 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
-            | Self::RoomName(_) => 0,
+            | Self::RoomName(_)
+            | Self::TwoTokens => 0,
             Self::Foreign(_) => 1,
             Self::NotFound => 2,
             Self::Method { .. } => 3,
@@ -119,6 +136,10 @@ impl Refusal {
             Self::Silent => 12,
             Self::Evicted => 13,
             Self::Lost => 14,
+            Self::NoToken => 15,
+            Self::Token(TokenError::KeysUnavailable) => 17,
+            Self::Token(_) => 16,
+            Self::RoomForbidden => 18,
         }
     }
 
@@ -133,17 +154,20 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
-            | Self::RoomName(_) => StatusCode::BAD_REQUEST,
-            Self::Foreign(_) => StatusCode::FORBIDDEN,
+            | Self::RoomName(_)
+            | Self::TwoTokens => StatusCode::BAD_REQUEST,
+            Self::Foreign(_) | Self::RoomForbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Version | Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ConnectionsMax
+            | Self::Draining
+            | Self::ShardBusy
+            | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Silent | Self::Evicted | Self::Lost => return None,
         })
     }
@@ -170,6 +194,10 @@ impl Refusal {
             Self::Foreign(Foreign::Origin) => {
                 "this server answers only pages of this machine: it has no authentication"
             }
+            Self::TwoTokens => "there must be one token, in one place",
+            Self::NoToken => "this path needs a token",
+            Self::Token(error) => error.text(),
+            Self::RoomForbidden => "the token does not grant to join this room",
             Self::NotFound => "nothing lives at this path",
             Self::Method { .. } => "this path does not take that method",
             Self::Timeout => "the request took too long",
@@ -206,12 +234,28 @@ impl Refusal {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
+            Self::TwoTokens | Self::NoToken | Self::RoomForbidden => {
+                headers.insert(header::WWW_AUTHENTICATE, self.challenge());
+            }
+            Self::Token(error) if error != TokenError::KeysUnavailable => {
+                headers.insert(header::WWW_AUTHENTICATE, self.challenge());
+            }
+            Self::ConnectionsMax | Self::Draining | Self::ShardBusy | Self::Token(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
             }
             _ => {}
         }
         response
+    }
+
+    /// What a client that knows bearer tokens understands (RFC 6750, section 3).
+    fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::TwoTokens => "Bearer realm=\"uproar\", error=\"invalid_request\"",
+            Self::RoomForbidden => "Bearer realm=\"uproar\", error=\"insufficient_scope\"",
+            Self::Token(_) => "Bearer realm=\"uproar\", error=\"invalid_token\"",
+            _ => "Bearer realm=\"uproar\"",
+        })
     }
 
     /// The answer as it goes over the wire where hyper cannot send it; `None` where the peer gets none.

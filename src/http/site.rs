@@ -6,8 +6,11 @@ use hyper::server::conn::http1;
 use tokio::runtime::Handle;
 
 use crate::{
-    gate::origin::OriginRule,
-    http::{connections::Connections, pages::Pages, readiness::Readiness, refusal, routes::Routes},
+    gate::{auth::Authenticator, origin::OriginRule},
+    http::{
+        connections::Connections, credentials::TokenPlaces, pages::Pages, readiness::Readiness,
+        refusal, routes::Routes,
+    },
     metrics::HANDSHAKE_DURATION,
 };
 
@@ -35,6 +38,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Whom the server answers.
     pub origin_rule: OriginRule,
+    /// Who knows who somebody is.
+    pub authenticator: Arc<Authenticator>,
+    /// Where tokens may be.
+    pub token_places: TokenPlaces,
     /// Whether the demo page is served.
     pub demo: bool,
     /// The count of sessions on all shards.
@@ -50,6 +57,8 @@ pub struct Site {
     pub(super) routes: Routes,
     pub(super) limits: Limits,
     pub(super) origin_rule: OriginRule,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) token_places: TokenPlaces,
     pub(super) pages: Pages,
     pub(super) connections: Arc<Connections>,
     pub(super) readiness: Arc<Readiness>,
@@ -68,6 +77,8 @@ impl Site {
             routes: settings.routes,
             limits: settings.limits,
             origin_rule: settings.origin_rule,
+            authenticator: settings.authenticator,
+            token_places: settings.token_places,
             pages: Pages::new(settings.demo),
             connections: settings.connections,
             readiness: settings.readiness,

@@ -4,7 +4,7 @@
 use crate::protocol::{CloseReason, Context, Handler, Message, Request, SessionId};
 
 /// The room of a path that names none.
-const LOBBY: &str = "lobby";
+pub(crate) const LOBBY: &str = "lobby";
 
 /// The handler of `/` and `/relay/{room}`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -11,11 +11,13 @@ use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
 use crate::gate::origin::OriginRule;
-use crate::http::{Connections, Limits, Readiness, Route, Routes, Settings, Site};
+use crate::http::{
+    Connections, Entrance, Limits, Readiness, Route, Routes, Settings, Site, TokenPlaces,
+};
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::protocol::chat::{Identity, SUBPROTOCOL};
-use crate::protocol::{Echo, Handler, Relay, Request};
+use crate::protocol::{Echo, Handler, LOBBY, Relay, Request};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
 use crate::server::threads::Ready;
@@ -43,7 +45,7 @@ impl Builder {
     /// is the name of a room. Earlier routes, those of the configuration first, win.
     #[must_use]
     pub fn route(self, pattern: &str, handler: impl Handler) -> Self {
-        self.route_as(pattern, pattern, handler)
+        self.route_as(pattern, pattern, Entrance::Token, handler)
     }
 
     /// Says who a handshake on the chat's path comes from: a user, who has direct conversations and whose id is the
@@ -62,8 +64,14 @@ impl Builder {
     }
 
     /// `protocol` is the value of that label in the metrics.
-    fn route_as(self, pattern: &str, protocol: &str, handler: impl Handler) -> Self {
-        let route = Route { pattern: pattern.into(), subprotocols: Vec::new() };
+    fn route_as(
+        self,
+        pattern: &str,
+        protocol: &str,
+        entrance: Entrance,
+        handler: impl Handler,
+    ) -> Self {
+        let route = Route { pattern: pattern.into(), subprotocols: Vec::new(), entrance };
         self.serve(route, protocol, Service::Handler(Arc::new(handler)))
     }
 
@@ -83,13 +91,23 @@ impl Builder {
     fn configured_routes(mut self) -> Self {
         let relay = Relay { announces: self.config.relay.announce == Announce::Json };
         if self.config.relay.enabled {
-            self = self.route_as("/", "relay", relay).route_as("/relay/{room}", "relay", relay);
+            let entrance = Entrance::Member(LOBBY);
+            self = self.route_as("/", "relay", entrance, relay).route_as(
+                "/relay/{room}",
+                "relay",
+                entrance,
+                relay,
+            );
         }
         if self.config.echo.enabled {
-            self = self.route_as("/echo", "echo", Echo);
+            self = self.route_as("/echo", "echo", Entrance::Token, Echo);
         }
         if self.config.chat.enabled {
-            let route = Route { pattern: "/chat".into(), subprotocols: vec![SUBPROTOCOL.into()] };
+            let route = Route {
+                pattern: "/chat".into(),
+                subprotocols: vec![SUBPROTOCOL.into()],
+                entrance: Entrance::Token,
+            };
             self = self.serve(route, "chat", Service::Chat);
         }
         self
@@ -108,6 +126,7 @@ impl Builder {
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
+        let authenticator = self.config.authenticator().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONTROL_THREADS)
             .thread_name("uproar-control")
@@ -122,6 +141,8 @@ impl Builder {
             routes,
             limits: handshake_limits(&self.config),
             origin_rule: origin_rule(&self.config),
+            authenticator: Arc::new(authenticator),
+            token_places: token_places(&self.config),
             demo: self.config.shows_demo(),
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),
@@ -209,6 +230,11 @@ fn handshake_limits(config: &Config) -> Limits {
         header_bytes_max: limits.header_bytes_max,
         headers_max: limits.headers_max,
     }
+}
+
+fn token_places(config: &Config) -> TokenPlaces {
+    let auth = &config.auth;
+    TokenPlaces { cookie: auth.cookie.clone(), query_parameter: auth.query_parameter.clone() }
 }
 
 /// A loopback address that nobody has to authenticate at is for this machine's own programs and pages.

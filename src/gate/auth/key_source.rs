@@ -26,7 +26,7 @@ const SET_KEYS_MAX: usize = 100;
 
 /// Why a key of the configuration is none.
 #[derive(Debug, Error)]
-pub enum KeySourceError {
+pub(crate) enum KeySourceError {
     /// Not exactly one place to take it from.
     #[error("must have exactly one of secret, secret_file, public_key_file and jwks_file")]
     Sources,
@@ -86,17 +86,16 @@ pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 /// The secret that a key of the configuration has, if it is of that kind: what tokens can be signed with.
-pub(super) fn secret(entry: &TokenKey) -> Option<Result<Vec<u8>, KeySourceError>> {
-    let bytes = match (&entry.secret, &entry.secret_file) {
-        (Some(secret), _) => Ok(secret.expose().as_bytes().to_vec()),
-        (None, Some(file)) => read_secret(file),
-        (None, None) => return None,
-    };
-    Some(bytes)
+pub(crate) fn secret_of(entry: &TokenKey) -> Option<Result<Vec<u8>, KeySourceError>> {
+    match (&entry.secret, &entry.secret_file) {
+        (Some(secret), _) => Some(Ok(secret.expose().as_bytes().to_vec())),
+        (None, Some(file)) => Some(read_secret(file)),
+        (None, None) => None,
+    }
 }
 
 /// The secret in that file.
-pub(super) fn read_secret(file: &Path) -> Result<Vec<u8>, KeySourceError> {
+pub(crate) fn read_secret(file: &Path) -> Result<Vec<u8>, KeySourceError> {
     read(file).map(|bytes| trimmed(&bytes).to_vec())
 }
 

@@ -1,7 +1,8 @@
 //! Who somebody is, by the token that they show: a JWT (RFC 7519) that the user's own application has signed.
 //!
 //! [`Authenticator`] is asked; `tokens` verifies with the keys of `key_source`, `head` is all that is looked at before
-//! the signature is known to be right, `claims` is what comes after. How a token arrives is the matter of `http` and of
+//! the signature is known to be right, `claims` is what comes after; `mint` makes
+//! tokens for development. How a token arrives is the matter of `http` and of
 //! the chat.
 
 mod algorithm;
@@ -9,12 +10,15 @@ mod claims;
 mod head;
 mod key;
 pub(crate) mod key_source;
+mod mint;
 mod provider;
 mod public_key;
 mod token_error;
 mod token_key;
 mod tokens;
 
+pub(crate) use key_source::{read_secret, secret_of};
+pub(crate) use mint::NewToken;
 pub use token_error::TokenError;
 pub use token_key::TokenKey;
 

@@ -19,7 +19,7 @@ const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 /// Why nothing can be verified with a key.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum PublicKeyError {
+pub(crate) enum PublicKeyError {
     /// Not a PEM file with one public key.
     #[error("must be a PEM file that begins with \"-----BEGIN PUBLIC KEY-----\"")]
     Pem,

@@ -25,8 +25,11 @@ use tokio::{
 };
 
 use crate::{
-    gate::origin::OriginRule,
-    http::{Connections, Door, Limits, Phase, Readiness, Route, Routes, Settings, Site},
+    gate::{auth::Authenticator, origin::OriginRule},
+    http::{
+        Connections, Door, Entrance, Limits, Phase, Readiness, Route, Routes, Settings, Site,
+        TokenPlaces,
+    },
     shard::Adopt,
 };
 
@@ -92,6 +95,7 @@ impl Server {
         let route = |pattern: &str, subprotocols: &[&str]| Route {
             pattern: pattern.to_owned(),
             subprotocols: subprotocols.iter().map(|&name| name.to_owned()).collect(),
+            entrance: Entrance::Token,
         };
         let routes =
             [route("/", &[]), route("/relay/{room}", &[]), route("/chat", &["uproar.chat.v1"])];
@@ -102,6 +106,8 @@ impl Server {
             routes: Routes::new(routes.into()).expect("the routes are right"),
             limits: options.limits,
             origin_rule: options.origin_rule,
+            authenticator: Arc::new(Authenticator::open()),
+            token_places: TokenPlaces::default(),
             demo: options.demo,
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),
