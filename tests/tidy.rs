@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::markdown;
-use uproar::config::{Config, KEYS, ROOM_KEYS, RoomKey};
+use uproar::config::{Config, KEYS, ROOM_KEYS, RoomKey, TOKEN_KEY_FIELDS, TokenKeyField};
 
 /// Lines that a file under `src` may have; above it holds more than one noun.
 const LINES_MAX: usize = 400;
@@ -196,6 +196,18 @@ fn every_key_of_a_rule_for_rooms_is_documented() {
     };
     let expected: Vec<_> = ROOM_KEYS.iter().map(row).collect();
     let rows = markdown::table(&markdown::read("docs/operations.md"), "### Rules for rooms");
+    let documented: Vec<_> =
+        rows.iter().map(|cells| format!("| {} |", cells.join(" | "))).collect();
+    assert!(documented == expected, "the table should be\n{}", expected.join("\n"));
+}
+
+#[test]
+fn every_key_of_a_key_for_tokens_is_documented() {
+    let row = |field: &TokenKeyField| {
+        format!("| `{}` | {} | {} |", field.name, field.accepts(), field.doc)
+    };
+    let expected: Vec<_> = TOKEN_KEY_FIELDS.iter().map(row).collect();
+    let rows = markdown::table(&markdown::read("docs/operations.md"), "### Keys");
     let documented: Vec<_> =
         rows.iter().map(|cells| format!("| {} |", cells.join(" | "))).collect();
     assert!(documented == expected, "the table should be\n{}", expected.join("\n"));

@@ -14,8 +14,11 @@ use crossbeam_channel::bounded;
 use mio::{Events, Poll, Waker};
 
 use super::peer::parse;
+use crate::gate::auth::Authenticator;
 use crate::gate::origin::OriginRule;
-use crate::http::{Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site};
+use crate::http::{
+    Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site, TokenPlaces,
+};
 use crate::hub::Hub;
 use crate::hub::directory::{Directory, RoomEntry};
 use crate::hub::mailbox::{Batch, Capacity, Mailbox, Part, Port, mailbox};
@@ -335,6 +338,8 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         routes: Routes::new(Vec::new()).expect("no routes"),
         limits,
         origin_rule: OriginRule::Loopback,
+        authenticator: Arc::new(Authenticator::open()),
+        token_places: TokenPlaces::default(),
         demo: false,
         connections: Arc::clone(connections),
         readiness,
