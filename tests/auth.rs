@@ -4,8 +4,7 @@
 
 mod support;
 
-use std::io::Read;
-use std::net::TcpStream;
+use std::io::{Read, Write};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -52,13 +51,13 @@ fn ask(server: &Server, path: &str, fields: &[&str]) -> (String, Client) {
 /// The whole answer to a handshake that must be refused with that status.
 #[track_caller]
 fn refused(server: &Server, path: &str, fields: &[&str], status: u16) -> String {
-    let (head, client) = ask(server, path, fields);
-    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {fields:?}: {head}");
-    let mut body = String::new();
-    let mut stream: &TcpStream = &client.stream;
-    stream.read_to_string(&mut body).expect("a proper end");
-    assert!(head.contains("connection: close"), "{head}");
-    format!("{head}{body}")
+    let mut stream = Client::raw(server.address).stream;
+    stream.write_all(request(path, fields).as_bytes()).expect("the server takes bytes");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("a proper end");
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {fields:?}: {answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    answer
 }
 
 /// A session that was let in.

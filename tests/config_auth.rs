@@ -165,6 +165,17 @@ fn names_that_cannot_be_sent_are_refused() {
 }
 
 #[test]
+fn a_cookie_needs_pages_that_are_known() {
+    check(
+        "cookie",
+        "[auth]\ncookie = \"session\"\nopen_to_network = true",
+        &[
+            "auth.cookie = \"session\" (a.toml line 2) and auth.open_to_network = true (a.toml line 3): every page",
+        ],
+    );
+}
+
+#[test]
 fn who_asks_for_tokens_may_be_reached_by_the_network() {
     let secret = format!("[{{secret = \"{SECRET}\"}}]");
     let modes = |modes: &str| {

@@ -70,7 +70,7 @@ impl TokenCommand {
             (Some(file), _) => {
                 (None, read_secret(file).with_context(|| file.display().to_string())?)
             }
-            (None, Some((key, secret))) => (Some(key), secret?),
+            (None, Some((key, secret))) => (Some(key), secret.context("the secret of auth.keys")?),
             (None, None) => anyhow::bail!(
                 "auth.keys has no key with a secret to sign with; --secret-file names one"
             ),

@@ -139,7 +139,7 @@ config! {
         /// What a token grants that has neither rooms nor direct among its claims.
         without_grant: Ungranted = Ungranted::Nothing;
         /// The cookie that holds a token; empty takes none from cookies. Browsers send cookies whatever page asks, so
-        /// one is taken only from pages of the host that is asked.
+        /// this cannot be together with open_to_network, with which every page may ask.
         cookie: String = String::new();
         /// The query parameter that holds a token, for clients that can send it in no other way; empty takes none from
         /// there. Proxies and browsers keep addresses, so such tokens should end soon.

@@ -114,8 +114,14 @@ impl Setting for Vec<TokenKey> {
 
 /// What is wrong with who is let in, and with the keys by which that is found.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
-    let rules: &[fn(&Config) -> Option<Problem>] =
-        &[modes_make_sense, names_can_be, keys_are_used, keys_are_there, keys_load];
+    let rules: &[fn(&Config) -> Option<Problem>] = &[
+        modes_make_sense,
+        names_can_be,
+        pages_are_known,
+        keys_are_used,
+        keys_are_there,
+        keys_load,
+    ];
     rules.iter().find_map(|rule| rule(config)).into_iter().collect()
 }
 
@@ -146,6 +152,14 @@ fn names_can_be(config: &Config) -> Option<Problem> {
     let (path, _) = names.into_iter().find(|(_, name)| !is_name(name))?;
     let reason = "must be at most 64 letters, digits, \"-\" and \"_\"";
     Some(Problem::among(config, &[path], reason))
+}
+
+/// A foreign page that may ask would ask in the name of whoever visits it.
+fn pages_are_known(config: &Config) -> Option<Problem> {
+    (!config.auth.cookie.is_empty() && config.auth.open_to_network).then(|| {
+        let reason = "every page may ask such a server, and browsers would send the cookie along";
+        Problem::among(config, &["auth.cookie", "auth.open_to_network"], reason)
+    })
 }
 
 fn takes_tokens(config: &Config) -> bool {
