@@ -164,7 +164,6 @@ impl Builder {
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
-        let drain = Duration::from_secs(self.config.server.drain_secs);
         let server = Server {
             address,
             admin_address: admin.local_addr()?,
@@ -173,7 +172,7 @@ impl Builder {
             shards,
             threads: Vec::new(),
             log: chat.map(|chat| chat.running),
-            stopper: Stopper { readiness, hub, events, drain },
+            stopper: Stopper { readiness, hub, events, drain: drain(&self.config) },
             ended,
             runtime,
             config: self.config,
@@ -230,6 +229,10 @@ fn handshake_limits(config: &Config) -> Limits {
         header_bytes_max: limits.header_bytes_max,
         headers_max: limits.headers_max,
     }
+}
+
+fn drain(config: &Config) -> Duration {
+    Duration::from_secs(config.server.drain_secs)
 }
 
 fn token_places(config: &Config) -> TokenPlaces {

@@ -120,9 +120,12 @@ struct Set {
     keys: Vec<Value>,
 }
 
+/// A key with its algorithm, and the id that its set gives it.
+type NamedKey = (Option<String>, (Algorithm, DecodingKey));
+
 /// The keys of a key set with their ids. Those that cannot verify anything here are left out, as the RFC wants it;
 /// `None` where nothing is left, or there are too many.
-pub(super) fn key_set(json: &[u8]) -> Option<Vec<(Option<String>, (Algorithm, DecodingKey))>> {
+pub(super) fn key_set(json: &[u8]) -> Option<Vec<NamedKey>> {
     let set: Set = serde_json::from_slice(json).ok()?;
     if set.keys.len() > SET_KEYS_MAX {
         return None;
