@@ -147,6 +147,9 @@ config! {
         /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file and jwks_file;
         /// which of them a token means is up to its kid, and its algorithm is that of the key.
         keys: Vec<TokenKey> = Vec::new();
+        /// How long before what a chat session was let in with expires the session is told so, to refresh it. 0 does
+        /// not tell it.
+        expiry_warning_secs: u64 [0..=3_600 seconds] = 60;
     }
 
     /// What the server tells its operator.

@@ -7,3 +7,5 @@ pub(crate) mod guests;
 pub mod host;
 pub mod origin;
 pub mod permissions;
+pub mod standing;
+pub(crate) mod verify;

@@ -73,6 +73,10 @@ pub enum Refusal {
     Draining,
     /// The shard takes no more sessions for the moment.
     ShardBusy,
+    /// The user is banned.
+    Banned,
+    /// What the user showed was revoked.
+    Revoked,
     /// The peer sent nothing within the handshake timeout. Not answered: there was no question.
     Silent,
     /// The peer had sent nothing yet and made room for others. Not answered.
@@ -83,7 +87,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 21] = [
         "bad_request",
         "forbidden",
         "not_found",
@@ -103,6 +107,8 @@ impl Refusal {
         "bad_token",
         "keys_unavailable",
         "room_forbidden",
+        "banned",
+        "revoked",
     ];
 
     /// The label under which this refusal is counted.
@@ -140,6 +146,8 @@ impl Refusal {
             Self::Token(TokenError::KeysUnavailable) => 17,
             Self::Token(_) => 16,
             Self::RoomForbidden => 18,
+            Self::Banned => 19,
+            Self::Revoked => 20,
         }
     }
 
@@ -156,7 +164,8 @@ impl Refusal {
             | Self::Encoding
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
-            Self::Foreign(_) | Self::RoomForbidden => StatusCode::FORBIDDEN,
+            Self::Foreign(_) | Self::RoomForbidden | Self::Banned => StatusCode::FORBIDDEN,
+            Self::Revoked => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -208,6 +217,8 @@ impl Refusal {
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
+            Self::Banned => "this user may not come in",
+            Self::Revoked => "what this user showed was revoked",
             Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }

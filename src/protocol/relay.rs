@@ -1,7 +1,10 @@
 //! The relay, the protocol of the plain tutorial client: each message goes verbatim to every other session of the
 //! room. Nothing is stored; one sender's messages arrive in the order in which it sent them.
 
-use crate::protocol::{CloseReason, Context, Handler, Message, Request, SessionId};
+use crate::gate::permissions::Right;
+use crate::protocol::{
+    Close, CloseReason, Context, FORBIDDEN, Handler, Message, Permit, Request, SessionId,
+};
 
 /// The room of a path that names none.
 pub(crate) const LOBBY: &str = "lobby";
@@ -28,12 +31,21 @@ fn notice(what: &str, session: SessionId) -> String {
 
 impl Handler for Relay {
     fn open(&self, session: &mut Context<'_>, request: &Request) {
-        session.join(request.room.as_deref().unwrap_or(LOBBY));
-        self.announce("join", session);
+        if session.join(request.room.as_deref().unwrap_or(LOBBY)) {
+            self.announce("join", session);
+        } else {
+            session.close(Close::new(FORBIDDEN, "this user may not be in this room"));
+        }
     }
 
     fn message(&self, session: &mut Context<'_>, message: Message<'_>) {
-        session.broadcast(message);
+        match session.permits(Right::Send) {
+            Permit::Granted => session.broadcast(message),
+            Permit::Muted => {}
+            Permit::Denied => {
+                session.close(Close::new(FORBIDDEN, "this user may not send to this room"));
+            }
+        }
     }
 
     fn close(&self, session: &mut Context<'_>, _reason: &CloseReason) {

@@ -10,7 +10,9 @@ use mio::Poll;
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
+use crate::gate::access::Access;
 use crate::gate::origin::OriginRule;
+use crate::gate::verify::Unverified;
 use crate::http::{
     Connections, Entrance, Limits, Readiness, Route, Routes, Settings, Site, TokenPlaces,
 };
@@ -18,14 +20,15 @@ use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::protocol::chat::{Identity, SUBPROTOCOL};
 use crate::protocol::{Echo, Handler, LOBBY, Relay, Request};
+use crate::server::admission::{Admission, is_sound};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
 use crate::server::threads::Ready;
 use crate::server::{Server, chat, wiring};
 use crate::shard::Wiring;
-use crate::shard::chat::{Authenticate, Settings as ChatSettings};
+use crate::shard::chat::Settings as ChatSettings;
 use crate::shard::service::Service;
-use crate::shard::state::Bounds;
+use crate::shard::state::{Authorize, Bounds};
 use crate::telemetry::ShardMetrics;
 
 /// Threads of the control runtime.
@@ -37,7 +40,7 @@ pub struct Builder {
     routes: Vec<Route>,
     services: Vec<Service>,
     protocols: Vec<String>,
-    authenticate: Option<Authenticate>,
+    admission: Admission,
 }
 
 impl Builder {
@@ -48,18 +51,52 @@ impl Builder {
         self.route_as(pattern, pattern, Entrance::Token, handler)
     }
 
-    /// Says who a handshake on the chat's path comes from: a user, who has direct conversations and whose id is the
-    /// same wherever it connects from; or, with `None`, a guest. Called on the thread of a shard: it must not block.
+    /// Says who a handshake comes from: a user, who has direct conversations and whose id is the same wherever it
+    /// connects from; or, with `None`, a guest. Called on the thread of a shard: it must not block.
     ///
     /// An id that begins with `guest-`, or breaks a rule of [`Identity`], is nobody's: its session is a guest's.
     #[must_use]
     pub fn authenticate(
-        mut self,
+        self,
         authenticate: impl Fn(&Request) -> Option<Identity> + Send + Sync + 'static,
     ) -> Self {
-        self.authenticate = Some(Arc::new(move |request| {
-            authenticate(request).filter(|identity| !identity.is_guest && identity.is_sound())
+        self.authorize(move |request| authenticate(request).map(Access::full))
+    }
+
+    /// The same, and what the user may do, and for how long.
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        authorize: impl Fn(&Request) -> Option<Access> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.authorize =
+            Some(Arc::new(move |request| authorize(request).filter(is_sound).map(Arc::new)));
+        self
+    }
+
+    /// Says who a token is of that a chat session shows in `hello` or `refresh`, and what that user may do, and for how
+    /// long; `None` where it does not count. Runs on the control runtime, for at most `limits.handshake_timeout_secs`.
+    ///
+    /// An id that begins with `guest-`, or breaks a rule of [`Identity`], counts for nothing.
+    #[must_use]
+    pub fn verify_tokens<F, V>(mut self, verify: V) -> Self
+    where
+        V: Fn(String) -> F + Send + Sync + 'static,
+        F: Future<Output = Option<Access>> + Send + 'static,
+    {
+        self.admission.verify = Some(Arc::new(move |token| {
+            let found = verify(token);
+            Box::pin(
+                async move { found.await.filter(is_sound).map(Arc::new).ok_or(Unverified::Bad) },
+            )
         }));
+        self
+    }
+
+    /// Lets nobody into the chat as a guest: who has not shown at the handshake who they are has to show a token.
+    #[must_use]
+    pub fn without_guests(mut self) -> Self {
+        self.admission.is_open = false;
         self
     }
 
@@ -85,7 +122,8 @@ impl Builder {
     /// A server with the routes that `config` enables.
     pub(super) fn new(config: Config) -> Self {
         let (routes, services, protocols) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, routes, services, protocols, authenticate: None }.configured_routes()
+        let admission = Admission::default();
+        Self { config, routes, services, protocols, admission }.configured_routes()
     }
 
     fn configured_routes(mut self) -> Self {
@@ -152,8 +190,9 @@ impl Builder {
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
         let chat = route
-            .map(|route| chat::start(&self.config, &hub, route, self.authenticate, events.clone()));
-        let chat = chat.transpose()?;
+            .map(|route| chat::start(&self.config, &hub, route, events.clone()))
+            .transpose()?
+            .map(|chat| self.admission.settle(chat, &self.config, &hub, runtime.handle()));
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,
@@ -161,6 +200,7 @@ impl Builder {
             bounds: wiring::bounds(&self.config),
             services: self.services,
             chat: chat.as_ref().map(|chat| chat.settings.clone()),
+            authorize: self.admission.authorize,
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
@@ -190,6 +230,7 @@ struct Shared {
     bounds: Bounds,
     services: Vec<Service>,
     chat: Option<ChatSettings>,
+    authorize: Option<Authorize>,
     protocols: Vec<String>,
 }
 
@@ -208,6 +249,7 @@ impl Shared {
                 hub: Arc::clone(&self.hub),
                 services: self.services.clone(),
                 chat: self.chat.clone(),
+                authorize: self.authorize.clone(),
                 bounds: self.bounds,
                 connections: Arc::clone(&self.connections),
             };

@@ -1,5 +1,6 @@
 //! The server: runs what the [`Builder`] put together, and stops it.
 
+mod admission;
 mod builder;
 mod chat;
 mod run_error;
@@ -32,6 +33,7 @@ use crate::server::stopper::Event;
 use crate::server::threads::Ready;
 use crate::shutdown::Signals;
 use crate::telemetry::{self, ShardMetrics};
+use crate::users::Users;
 
 /// How long shards that were told not to wait any more may take to notice, out of the time that stopping may take.
 const CUT_OFF: Duration = Duration::from_millis(500);
@@ -196,6 +198,12 @@ impl Server {
                 tracing::error!(%error, "the admin address is not served");
             }
         });
+    }
+
+    /// For acting on users, wherever on this server they are.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        Users::new(Arc::clone(&self.stopper.hub))
     }
 
     /// For acting on the sessions and rooms of the route with that pattern; `None` if there is no such route.

@@ -15,7 +15,7 @@ use crate::server::run_error::RunError;
 use crate::server::stopper::Event;
 use crate::shard::chat::Settings;
 use crate::shard::service::Service;
-use crate::shard::state::{Bounds, Parts};
+use crate::shard::state::{Authorize, Bounds, Parts};
 use crate::shard::{Shard, Wiring};
 
 /// A shard that waits for its thread.
@@ -25,6 +25,7 @@ pub(super) struct Ready {
     pub(super) hub: Arc<Hub>,
     pub(super) services: Vec<Service>,
     pub(super) chat: Option<Settings>,
+    pub(super) authorize: Option<Authorize>,
     pub(super) bounds: Bounds,
     pub(super) connections: Arc<Connections>,
 }
@@ -57,8 +58,9 @@ impl Ready {
     }
 
     fn run(self) -> io::Result<()> {
-        let Self { wiring, shard, hub, services, chat, bounds, connections } = self;
+        let Self { wiring, shard, hub, services, chat, authorize, bounds, connections } = self;
         let routes: Rc<[Service]> = services.into();
-        Shard::new(wiring, Parts { shard, hub, routes, chat, bounds, connections })?.run()
+        Shard::new(wiring, Parts { shard, hub, routes, chat, authorize, bounds, connections })?
+            .run()
     }
 }

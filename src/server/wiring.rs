@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use mio::{Poll, Waker};
 
@@ -12,7 +11,6 @@ use crate::http::{Door, Site};
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
-use crate::hub::placement::Placement;
 use crate::server::start_error::StartError;
 use crate::shard::chat::reads::READS_MAX;
 use crate::shard::state::Bounds;
@@ -68,13 +66,7 @@ pub(super) fn hub(config: &Config, routes: usize, shards: usize) -> io::Result<(
         ports.push(port);
         polls.push((poll, mailbox));
     }
-    let hub = Hub {
-        directory: Directory::new(routes),
-        ports: ports.into(),
-        placement: Placement::new(shards),
-        abandoned: AtomicBool::new(false),
-    };
-    Ok((Arc::new(hub), polls))
+    Ok((Arc::new(Hub::new(Directory::new(routes), ports.into())), polls))
 }
 
 /// The door of one shard.
@@ -97,5 +89,6 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         heartbeat_ticks: ticks(limits.heartbeat_secs),
         heartbeat_timeout_ticks: ticks(limits.heartbeat_timeout_secs),
         close_timeout_ticks: ticks(limits.close_timeout_secs),
+        expiry_warning_ms: config.auth.expiry_warning_secs * 1000,
     }
 }

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,7 +21,6 @@ use crate::http::{
 use crate::hub::Hub;
 use crate::hub::directory::{Directory, RoomEntry};
 use crate::hub::mailbox::{Batch, Capacity, Mailbox, Part, Port, mailbox};
-use crate::hub::placement::Placement;
 use crate::protocol::frame::encode;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
@@ -75,16 +73,19 @@ impl Turns {
         };
         let (((port, mailbox), poll), ((other, elsewhere), other_poll)) = (port(), port());
         let ports = [port.clone(), other].into();
-        let hub = Arc::new(Hub {
-            directory: Directory::new(2),
-            ports,
-            placement: Placement::new(2),
-            abandoned: AtomicBool::new(false),
-        });
+        let hub = Arc::new(Hub::new(Directory::new(2), ports));
         let routes: Rc<[Service]> =
             Rc::new([Service::Handler(Arc::new(Passes)), Service::Handler(Arc::new(Echo))]);
         let connections = Arc::new(Connections::new(10_000));
-        let parts = Parts { shard: 0, hub, routes, chat: None, bounds: bounds(), connections };
+        let parts = Parts {
+            shard: 0,
+            hub,
+            routes,
+            chat: None,
+            authorize: None,
+            bounds: bounds(),
+            connections,
+        };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = listener::bind(any).expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -320,6 +321,7 @@ fn bounds() -> Bounds {
         heartbeat_ticks: 10_000,
         heartbeat_timeout_ticks: 20_000,
         close_timeout_ticks: 10_000,
+        expiry_warning_ms: 60_000,
     }
 }
 

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use mio::{Poll, Waker};
@@ -17,7 +16,6 @@ use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, Part, mailbox};
-use crate::hub::placement::Placement;
 use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame};
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
@@ -74,8 +72,7 @@ impl World {
             directory.enter(0, &name(room), 1);
         }
         let ports = [own, other].into();
-        let placement = Placement::new(2);
-        let hub = Arc::new(Hub { directory, ports, placement, abandoned: AtomicBool::new(false) });
+        let hub = Arc::new(Hub::new(directory, ports));
         let routes: Rc<[Service]> = Rc::new([Service::Handler(Arc::new(Nothing))]);
         let bounds = Bounds {
             message_bytes_max: 1 << 20,
@@ -85,9 +82,18 @@ impl World {
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
             close_timeout_ticks: 1000,
+            expiry_warning_ms: 60_000,
         };
         let connections = Arc::new(Connections::new(1000));
-        let state = State::new(Parts { shard: 0, hub, routes, chat: None, bounds, connections });
+        let state = State::new(Parts {
+            shard: 0,
+            hub,
+            routes,
+            chat: None,
+            authorize: None,
+            bounds,
+            connections,
+        });
         Self {
             state,
             elsewhere,

@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
@@ -18,7 +17,6 @@ use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, mailbox};
-use crate::hub::placement::Placement;
 use crate::log::counters::Counters;
 use crate::log::engine::{Keeping, Rule, Window};
 use crate::log::handle::{self, Running};
@@ -80,12 +78,7 @@ impl Hall {
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), WAKER).expect("a waker");
         let ports = [mailbox(capacity, waker).0].into();
-        let hub = Arc::new(Hub {
-            directory: Directory::new(1),
-            ports,
-            placement: Placement::new(1),
-            abandoned: AtomicBool::new(false),
-        });
+        let hub = Arc::new(Hub::new(Directory::new(1), ports));
         let log = log();
         let bounds = Bounds {
             message_bytes_max: 1 << 20,
@@ -95,12 +88,14 @@ impl Hall {
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
             close_timeout_ticks: 1000,
+            expiry_warning_ms: 60_000,
         };
         let state = State::new(Parts {
             shard: 0,
             hub,
             routes: Rc::new([Service::Chat]),
             chat: Some(settings(&log)),
+            authorize: None,
             bounds,
             connections: Arc::new(Connections::new(1000)),
         });
@@ -279,7 +274,8 @@ fn settings(log: &Running) -> Settings {
         log: log.log(),
         rules: Arc::new(RoomRules::new(&[room], 50)),
         guests: Arc::new(Guests::open(directory.path()).expect("a key")),
-        authenticate: None,
+        ask: None,
+        is_open: true,
         limits: Limits { message_bytes_max: 0, history_messages_max: 0, rooms_per_session_max: 0 },
         heartbeat_secs: 25,
         hello_ticks: 1000,
