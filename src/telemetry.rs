@@ -9,8 +9,10 @@ use crossbeam_channel::Receiver;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::exposition::Exposition;
+use crate::gate::standing::Measure;
 use crate::hub::Hub;
 use crate::log::figures::Figures;
+use crate::log::writer::system_time;
 use crate::metrics as names;
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
@@ -27,27 +29,45 @@ pub(crate) fn run(
     log: Figures,
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send {
-    take_over(exposition, shards, log, (hub, gauge!(names::ROOMS)))
+    let restricted =
+        Measure::LABELS.map(|label| gauge!(names::USERS_RESTRICTED, "measure" => label));
+    take_over(exposition, shards, log, Wide { hub, rooms: gauge!(names::ROOMS), restricted })
 }
 
 async fn take_over(
     exposition: Exposition,
     mut shards: Vec<ShardMetrics>,
     mut log: Figures,
-    (hub, rooms): (Arc<Hub>, Gauge),
+    wide: Wide,
 ) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         period.tick().await;
-        for (shard, port) in shards.iter_mut().zip(&hub.ports) {
+        for (shard, port) in shards.iter_mut().zip(&wide.hub.ports) {
             shard.take_over();
             shard.requests_refused.absolute(port.requests_refused());
         }
         log.take_over();
-        rooms.set(hub.directory.len() as f64);
-        hub.directory.shrink();
+        wide.take_over();
         exposition.keep_up();
+    }
+}
+
+/// What is the whole node's, and no shard's.
+struct Wide {
+    hub: Arc<Hub>,
+    rooms: Gauge,
+    restricted: [Gauge; Measure::LABELS.len()],
+}
+
+impl Wide {
+    fn take_over(&self) {
+        self.rooms.set(self.hub.directory.len() as f64);
+        self.hub.directory.shrink();
+        for (gauge, count) in self.restricted.iter().zip(self.hub.standings.counts(system_time())) {
+            gauge.set(count as f64);
+        }
     }
 }
 

@@ -50,6 +50,7 @@ use crate::shard::listener::{Accepted, Listener};
 use crate::shard::pace::WAIT;
 use crate::shard::session::flag;
 use crate::shard::state::{Parts, State};
+use crate::shard::users::LOOKED_AT_PER_TURN;
 
 /// The unit in which a shard measures what lasts seconds.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -155,7 +156,7 @@ impl Shard {
         self.make_room();
         self.read();
         self.take_mail();
-        self.state.search();
+        self.state.search(LOOKED_AT_PER_TURN);
         self.state.reap();
         self.state.tell_presence();
         self.state.answer_joins();

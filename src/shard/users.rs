@@ -9,7 +9,7 @@ use crate::shard::session::flag;
 use crate::shard::state::State;
 
 /// Slots of the slab that one turn looks at: some hundred microseconds.
-const LOOKED_AT_PER_TURN: usize = 4096;
+pub(super) const LOOKED_AT_PER_TURN: usize = 4096;
 
 /// What is being looked for, the first of them now.
 #[derive(Default)]
@@ -43,9 +43,9 @@ impl State {
         self.searches.0.push_back(Search { order, next: 0, found: Vec::new() });
     }
 
-    /// Goes on with what is looked for.
-    pub(crate) fn search(&mut self) {
-        let mut budget = LOOKED_AT_PER_TURN;
+    /// Goes on with what is looked for, in so many slots of the slab.
+    pub(crate) fn search(&mut self, slots_max: usize) {
+        let mut budget = slots_max;
         while let Some(mut search) = self.searches.0.pop_front() {
             let end = self.sessions.iter().next_back().map_or(0, |(last, _)| last + 1);
             let until = end.min(search.next + budget);
