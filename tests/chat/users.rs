@@ -5,7 +5,7 @@ use uproar::{Close, Measure, SessionId, Users};
 
 use super::tokens::{build, ending, enter, enter_relay};
 use crate::support::chat::{ChatClient, client_id};
-use crate::support::client::Client;
+use crate::support::client::{Client, frame};
 use crate::support::embedded::Embedded;
 use crate::support::wait_for;
 
@@ -131,6 +131,8 @@ fn who_is_muted_says_nothing_anywhere() {
         assert_eq!((&error["code"], error.get("retry_after_ms")), (&json!("muted"), None));
     }
     relay.send("nobody hears this");
+    relay.write(&frame(0x89, b"taken?"));
+    assert_eq!(relay.next().opcode(), 10);
     server.wait_for_metric("uproar_drops_total", |dropped| dropped >= 1.0);
     users.lift("ann", Measure::Mute).expect("there is room");
     found(&users, "ann");
