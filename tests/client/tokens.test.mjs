@@ -93,7 +93,7 @@ test('after the end of a token the next connection has another one', async (t) =
   const { chat, socket, sockets, tick } = await setUpWith(t, source());
   socket.say({ type: 'bye', code: 4401, reason: 'the token has expired', reconnect: false, after_ms: 500 });
   assert.equal(chat.state, 'waiting');
-  await tick(500);
+  await tick(2_000);
   sockets[1].open();
   await settled();
   assert.equal(sockets[1].take('hello').token, 'token-2');
