@@ -24,7 +24,9 @@ impl State {
         let part = end.div_ceil(SWEEP_TICKS);
         let start = self.swept % SWEEP_TICKS * part;
         self.swept += 1;
-        self.forget_mutes();
+        if self.swept.is_multiple_of(SWEEP_TICKS) {
+            self.forget_mutes();
+        }
         for slot in start..(start + part).min(end) {
             if self.sessions.contains(slot) {
                 self.examine(slot as u32);
