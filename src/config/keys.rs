@@ -134,6 +134,9 @@ config! {
         audience: String = String::new();
         /// How far the clock of who signs tokens may be off: they are taken so much before nbf and after exp.
         leeway_secs: u64 [0..=600 seconds] = 30;
+        /// How long before what a chat session was let in with expires the session is told so, to refresh it. 0 does
+        /// not tell it.
+        expiry_warning_secs: u64 [0..=3_600 seconds] = 60;
         /// Whether tokens must have an end, exp.
         expiry_required: bool = true;
         /// What a token grants that has neither rooms nor direct among its claims.
@@ -147,9 +150,6 @@ config! {
         /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file and jwks_file;
         /// which of them a token means is up to its kid, and its algorithm is that of the key.
         keys: Vec<TokenKey> = Vec::new();
-        /// How long before what a chat session was let in with expires the session is told so, to refresh it. 0 does
-        /// not tell it.
-        expiry_warning_secs: u64 [0..=3_600 seconds] = 60;
     }
 
     /// What the server tells its operator.

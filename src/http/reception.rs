@@ -153,7 +153,8 @@ impl Desk {
         let token = credentials::take(&mut headers, &mut uri, &self.site.token_places);
         (*request.headers_mut(), *request.uri_mut()) = (headers, uri);
         let Some(token) = token? else {
-            return if authenticator.is_open() { Ok(None) } else { Err(Refusal::NoToken) };
+            let may_come = authenticator.is_open() || self.site.routes.waits_for_token(found);
+            return if may_come { Ok(None) } else { Err(Refusal::NoToken) };
         };
         let access = authenticator.token(&token).await.map_err(Refusal::Token)?;
         if !self.site.routes.admits(found, &access.permissions) {

@@ -8,6 +8,7 @@ use tokio::time;
 
 use crate::config::Config;
 use crate::gate::access::Access;
+use crate::gate::auth::{Authenticator, TokenError};
 use crate::gate::verify::{Ask, Shown, Unverified, Verified, Verify};
 use crate::hub::Hub;
 use crate::server::chat::Chat;
@@ -33,6 +34,19 @@ impl Default for Admission {
 }
 
 impl Admission {
+    /// With what the configuration says, where nothing else was said.
+    pub(super) fn with(mut self, authenticator: &Arc<Authenticator>) -> Self {
+        self.is_open &= authenticator.is_open();
+        if self.verify.is_none() && authenticator.takes_tokens() {
+            let authenticator = Arc::clone(authenticator);
+            self.verify = Some(Arc::new(move |token| {
+                let authenticator = Arc::clone(&authenticator);
+                Box::pin(async move { authenticator.token(&token).await.map_err(unverified) })
+            }));
+        }
+        self
+    }
+
     /// Tells the chat.
     pub(super) fn settle(
         &self,
@@ -66,6 +80,14 @@ fn ask(verify: Verify, hub: &Arc<Hub>, runtime: &Handle, patience: Duration) -> 
             }
         });
     })
+}
+
+/// What a shard has to know of why a token lets nobody in.
+fn unverified(error: TokenError) -> Unverified {
+    match error {
+        TokenError::KeysUnavailable => Unverified::Unavailable,
+        _ => Unverified::Bad,
+    }
 }
 
 /// Whether that is somebody.

@@ -144,7 +144,7 @@ impl Builder {
             let route = Route {
                 pattern: "/chat".into(),
                 subprotocols: vec![SUBPROTOCOL.into()],
-                entrance: Entrance::Token,
+                entrance: Entrance::Hello,
             };
             self = self.serve(route, "chat", Service::Chat);
         }
@@ -164,7 +164,8 @@ impl Builder {
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
-        let authenticator = self.config.authenticator().map_err(refused)?;
+        let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
+        let admission = self.admission.with(&authenticator);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONTROL_THREADS)
             .thread_name("uproar-control")
@@ -179,7 +180,7 @@ impl Builder {
             routes,
             limits: handshake_limits(&self.config),
             origin_rule: origin_rule(&self.config),
-            authenticator: Arc::new(authenticator),
+            authenticator,
             token_places: token_places(&self.config),
             demo: self.config.shows_demo(),
             connections: Arc::clone(&connections),
@@ -192,7 +193,7 @@ impl Builder {
         let chat = route
             .map(|route| chat::start(&self.config, &hub, route, events.clone()))
             .transpose()?
-            .map(|chat| self.admission.settle(chat, &self.config, &hub, runtime.handle()));
+            .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,
@@ -200,7 +201,7 @@ impl Builder {
             bounds: wiring::bounds(&self.config),
             services: self.services,
             chat: chat.as_ref().map(|chat| chat.settings.clone()),
-            authorize: self.admission.authorize,
+            authorize: admission.authorize,
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
