@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use mio::Poll;
+use tokio::runtime::Handle;
 
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
 use crate::gate::access::Access;
+use crate::gate::auth::Authenticator;
 use crate::gate::origin::OriginRule;
 use crate::gate::verify::Unverified;
 use crate::http::{
@@ -176,17 +178,8 @@ impl Builder {
         let address = listeners[0].local_addr()?;
         let readiness = Arc::new(Readiness::default());
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
-        let site = Arc::new(Site::new(Settings {
-            routes,
-            limits: handshake_limits(&self.config),
-            origin_rule: origin_rule(&self.config),
-            authenticator,
-            token_places: token_places(&self.config),
-            demo: self.config.shows_demo(),
-            connections: Arc::clone(&connections),
-            readiness: Arc::clone(&readiness),
-            runtime: runtime.handle().clone(),
-        }));
+        let shared = (Arc::clone(&connections), Arc::clone(&readiness));
+        let site = site(&self.config, routes, authenticator, shared, runtime.handle());
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
@@ -258,6 +251,27 @@ impl Shared {
         };
         listeners.into_iter().zip(polls).enumerate().map(one).unzip()
     }
+}
+
+/// What answers requests.
+fn site(
+    config: &Config,
+    routes: Routes,
+    authenticator: Arc<Authenticator>,
+    (connections, readiness): (Arc<Connections>, Arc<Readiness>),
+    runtime: &Handle,
+) -> Arc<Site> {
+    Arc::new(Site::new(Settings {
+        routes,
+        limits: handshake_limits(config),
+        origin_rule: origin_rule(config),
+        authenticator,
+        token_places: token_places(config),
+        demo: config.shows_demo(),
+        connections,
+        readiness,
+        runtime: runtime.clone(),
+    }))
 }
 
 fn refused(problem: Problem) -> StartError {
