@@ -73,6 +73,7 @@ pub mod metrics;
 mod panics;
 mod shutdown;
 mod telemetry;
+pub mod tls;
 
 pub use config::Config;
 pub use handle::{Busy, Handle};

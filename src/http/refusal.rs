@@ -67,6 +67,14 @@ pub enum Refusal {
     UpgradeRequired,
     /// The request line and the fields exceed `limits.header_bytes_max` or `limits.headers_max`.
     HeaderTooLarge,
+    /// A request in plain HTTP on an address that speaks TLS.
+    PlainHttp,
+    /// What came on an address that speaks TLS is neither TLS nor HTTP. Not answered.
+    NoTls,
+    /// TLS on an address that does not speak it. Not answered: there is no word that both sides know.
+    TlsNotSpoken,
+    /// The TLS handshake failed; the peer was told why as far as TLS can.
+    TlsHandshake,
     /// The server holds `limits.connections_max` sessions.
     ConnectionsMax,
     /// The server is stopping.
@@ -83,7 +91,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 19] = [
+    pub const LABELS: [&'static str; 23] = [
         "bad_request",
         "forbidden",
         "not_found",
@@ -103,6 +111,10 @@ impl Refusal {
         "bad_token",
         "keys_unavailable",
         "room_forbidden",
+        "plain_http",
+        "no_tls",
+        "tls_not_spoken",
+        "tls_handshake",
     ];
 
     /// The label under which this refusal is counted.
@@ -140,6 +152,10 @@ impl Refusal {
             Self::Token(TokenError::KeysUnavailable) => 17,
             Self::Token(_) => 16,
             Self::RoomForbidden => 18,
+            Self::PlainHttp => 19,
+            Self::NoTls => 20,
+            Self::TlsNotSpoken => 21,
+            Self::TlsHandshake => 22,
         }
     }
 
@@ -154,6 +170,7 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
+            | Self::PlainHttp
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
             Self::Foreign(_) | Self::RoomForbidden => StatusCode::FORBIDDEN,
@@ -168,7 +185,12 @@ impl Refusal {
             | Self::ShardBusy
             | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Silent | Self::Evicted | Self::Lost => return None,
+            Self::Silent
+            | Self::Evicted
+            | Self::Lost
+            | Self::NoTls
+            | Self::TlsNotSpoken
+            | Self::TlsHandshake => return None,
         })
     }
 
@@ -208,6 +230,10 @@ impl Refusal {
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
+            Self::PlainHttp => "this port speaks TLS: use https:// or wss://",
+            Self::NoTls => "neither TLS nor HTTP",
+            Self::TlsNotSpoken => "TLS is not spoken on this port",
+            Self::TlsHandshake => "the TLS handshake failed",
             Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }

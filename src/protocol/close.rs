@@ -48,11 +48,13 @@ pub enum CloseReason {
     HeartbeatTimeout,
     /// The server is stopping (1001).
     Shutdown,
+    /// What came over TLS could not be what the peer sent.
+    Tls(&'static str),
 }
 
 impl CloseReason {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 10] = [
+    pub const LABELS: [&'static str; 11] = [
         "peer",
         "lost",
         "handler",
@@ -63,6 +65,7 @@ impl CloseReason {
         "slow_reader",
         "heartbeat_timeout",
         "shutdown",
+        "tls",
     ];
 
     /// The position of this reason in [`LABELS`](Self::LABELS).
@@ -79,6 +82,7 @@ impl CloseReason {
             Self::SlowReader => 7,
             Self::HeartbeatTimeout => 8,
             Self::Shutdown => 9,
+            Self::Tls(_) => 10,
         }
     }
 
@@ -92,7 +96,7 @@ impl CloseReason {
     #[must_use]
     pub const fn cause(&self) -> Option<&'static str> {
         match self {
-            Self::Protocol(what) => Some(what),
+            Self::Protocol(what) | Self::Tls(what) => Some(what),
             _ => None,
         }
     }
@@ -115,7 +119,7 @@ impl CloseReason {
         Some(match self {
             Self::Peer(Some(close)) => Close::new(close.code, ""),
             Self::Peer(None) => Close::normal(),
-            Self::Lost => return None,
+            Self::Lost | Self::Tls(_) => return None,
             Self::Handler(close) => close.clone(),
             Self::Protocol(what) => Close::new(CloseCode::Protocol, *what),
             Self::InvalidUtf8 => Close::new(CloseCode::Invalid, "text is not UTF-8"),

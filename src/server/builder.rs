@@ -27,6 +27,7 @@ use crate::shard::chat::{Authenticate, Settings as ChatSettings};
 use crate::shard::service::Service;
 use crate::shard::state::Bounds;
 use crate::telemetry::ShardMetrics;
+use crate::tls::Tls;
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -123,6 +124,7 @@ impl Builder {
         let descriptors = Descriptors::raise();
         let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
         let sockets_max = descriptors.sockets_max(&self.config);
+        let tls = Tls::load(&self.config).map_err(refused)?;
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
@@ -147,6 +149,7 @@ impl Builder {
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),
             runtime: runtime.handle().clone(),
+            tls: tls.as_ref().map(|tls| tls.public.clone()),
         }));
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
@@ -164,7 +167,7 @@ impl Builder {
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
-        let server = Server {
+        let mut server = Server {
             address,
             admin_address: admin.local_addr()?,
             connections_max,
@@ -176,8 +179,12 @@ impl Builder {
             ended,
             runtime,
             config: self.config,
+            handshakes: None,
+            nudge: None,
         };
-        server.serve_operators(admin, exposition, metrics);
+        let admin_tls = tls.as_ref().and_then(|tls| tls.admin.clone());
+        server.speak(tls);
+        server.serve_operators(admin, admin_tls, exposition, metrics);
         Ok(server)
     }
 }

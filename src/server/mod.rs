@@ -30,8 +30,9 @@ use crate::log::figures::Figures;
 use crate::log::handle::Running;
 use crate::server::stopper::Event;
 use crate::server::threads::Ready;
-use crate::shutdown::Signals;
+use crate::shutdown::{self, Signals};
 use crate::telemetry::{self, ShardMetrics};
+use crate::tls::{Acceptor, Nudge, Tls};
 
 /// How long shards that were told not to wait any more may take to notice, out of the time that stopping may take.
 const CUT_OFF: Duration = Duration::from_millis(500);
@@ -45,6 +46,10 @@ pub struct Server {
     /// Of the routes, in their order.
     patterns: Vec<String>,
     runtime: Runtime,
+    /// Makes TLS handshakes, where TLS is spoken.
+    handshakes: Option<Runtime>,
+    /// Has a new certificate looked for.
+    nudge: Option<Nudge>,
     shards: Vec<Ready>,
     threads: Vec<JoinHandle<()>>,
     /// Of the chat, if that is served.
@@ -78,9 +83,12 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
+    /// At SIGHUP looks for a new certificate, where TLS is spoken. Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
     pub fn stop_on_signals(&self) {
         let _runtime = self.runtime.enter();
+        if let Some(nudge) = self.nudge.clone() {
+            self.runtime.spawn(shutdown::reload_at_hangup(nudge));
+        }
         match Signals::watch() {
             Ok(signals) => drop(self.runtime.spawn(signals.obey(self.stopper()))),
             Err(error) => tracing::error!(%error, "signals cannot be watched"),
@@ -179,14 +187,27 @@ impl Server {
         );
     }
 
+    /// Keeps what speaks TLS going.
+    fn speak(&mut self, tls: Option<Tls>) {
+        crate::tls::register();
+        let Some(Tls { reloader, threads, .. }) = tls else { return };
+        self.nudge = Some(reloader.nudge());
+        self.runtime.spawn(reloader.run());
+        self.handshakes = Some(threads);
+    }
+
     fn serve_operators(
         &self,
         listener: TcpListener,
+        tls: Option<Acceptor>,
         exposition: Exposition,
         shards: Vec<ShardMetrics>,
     ) {
-        let admin =
-            Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
+        let admin = Admin {
+            metrics: exposition.clone(),
+            readiness: Arc::clone(&self.stopper.readiness),
+            tls,
+        };
         // Where there is no log its metrics are there all the same.
         let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();
         let hub = Arc::clone(&self.stopper.hub);

@@ -149,7 +149,7 @@ impl Shard {
 
     /// Makes a session of an upgraded connection.
     fn adopt(&mut self, adopt: Adopt) {
-        let Adopt { stream, response, leftover, route, request } = adopt;
+        let Adopt { stream, channel, response, leftover, route, request } = adopt;
         let mut stream = TcpStream::from_std(stream);
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
@@ -157,7 +157,10 @@ impl Shard {
         if let Err(error) = self.poll.registry().register(&mut stream, token(slot), interest) {
             tracing::warn!(%error, "a connection cannot be watched and is turned away");
             Refusal::ShardBusy.count();
-            if let Some(answer) = Refusal::ShardBusy.bytes() {
+            if let Some(mut answer) = Refusal::ShardBusy.bytes() {
+                if let Some(mut channel) = channel {
+                    answer = channel.last_words(&answer);
+                }
                 // A few hundred bytes fit an empty socket buffer, or the peer is gone.
                 let _ = State::write_once(&stream, &answer);
             }
@@ -167,6 +170,9 @@ impl Shard {
         let tick = self.state.tick;
         self.state.generation = self.state.generation.wrapping_add(1);
         entry.insert(Session::new(stream, self.state.generation, route as u16, tick));
+        if let Some(channel) = channel {
+            self.state.add_channel(slot, channel);
+        }
         let counters = &mut self.state.counters.routes[route];
         counters.sessions += 1;
         counters.opened += 1;
@@ -199,6 +205,12 @@ impl Shard {
     /// Writes the handshake's answer, ahead of anything that the session was sent already and only now that it is in
     /// its rooms: whoever has seen it misses nothing.
     fn answer(&mut self, slot: u32, response: &[u8]) {
+        if self.state.sessions[slot as usize].has(flag::TLS) {
+            if !self.state.write_sealed(slot, response) {
+                self.state.doom(slot, CloseReason::Lost);
+            }
+            return;
+        }
         self.state.counters.writes += 1;
         let session = &mut self.state.sessions[slot as usize];
         match State::write_once(&session.stream, response) {

@@ -20,6 +20,7 @@ use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
 use crate::shard::presence::COUNT_SECS;
+use crate::shard::sealing::Channels;
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
@@ -50,6 +51,8 @@ pub(crate) struct State {
     pub(crate) chat: Option<Box<Chat>>,
     pub(crate) bounds: Bounds,
     pub(crate) sessions: Slab<Session>,
+    /// Of those of them that speak TLS.
+    pub(crate) channels: Channels,
     pub(crate) rooms: Rooms,
     pub(crate) outgoing: Outgoing,
     /// Who is in which room, here and, for some rooms, anywhere.
@@ -125,6 +128,7 @@ impl State {
             chat: chat.map(|settings| Box::new(Chat::new(settings))),
             bounds,
             sessions: Slab::new(),
+            channels: Channels::default(),
             ready: VecDeque::new(),
             leaving: VecDeque::new(),
             touched: VecDeque::new(),
@@ -189,7 +193,7 @@ impl State {
     }
 
     /// Stops reading the session for one of the reasons in [`flag::PAUSED`].
-    pub(crate) fn pause(&mut self, slot: u32, why: u16) {
+    pub(crate) fn pause(&mut self, slot: u32, why: u32) {
         let session = &mut self.sessions[slot as usize];
         if !session.has(flag::PAUSED) {
             self.counters.paused += 1;
@@ -199,7 +203,7 @@ impl State {
     }
 
     /// Reads the session again, unless there is another reason not to.
-    pub(crate) fn resume(&mut self, slot: u32, why: u16) {
+    pub(crate) fn resume(&mut self, slot: u32, why: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         if !session.has(why) {
             return;
@@ -246,6 +250,7 @@ impl State {
     pub(crate) fn shrink(&mut self) {
         self.rooms.shrink();
         self.presence.shrink();
+        self.channels.shrink();
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }
