@@ -36,8 +36,11 @@ impl Acceptor {
             let shaken = time::timeout_at(deadline, shake(rules, &mut socket)).await;
             (socket, shaken.unwrap_or(Err(Failure::Timeout)))
         });
-        // Only the end of the runtime takes a task away.
-        let (socket, shaken) = handshake.await.map_err(|_| (None, Failure::Internal))?;
+        let (socket, shaken) = handshake.await.map_err(|error| {
+            tracing::error!(%error, "a TLS handshake broke down");
+            Failure::Internal.count();
+            (None, Failure::Internal)
+        })?;
         match shaken {
             Ok(Shaken { channel, plain, is_resumed }) => {
                 failure::count_success(is_resumed);

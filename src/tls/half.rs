@@ -162,6 +162,9 @@ impl Half {
         let (head, body) =
             buffer[record.clone()].split_first_chunk::<HEAD_BYTES>().ok_or(Fault::Malformed)?;
         let (head, outer) = (*head, head[0]);
+        if self.version == Version::Tls13 && outer != kind::DATA {
+            return Err(Fault::Unexpected);
+        }
         let skipped = if self.has_explicit_nonce() { EXPLICIT_BYTES } else { 0 };
         let plain_len = body.len().checked_sub(skipped + TAG_BYTES).ok_or(Fault::Mac)?;
         let mut nonce = self.nonce();
@@ -176,9 +179,6 @@ impl Half {
         let place = &mut buffer[target..record.end];
         let (kind, length) = match self.version {
             Version::Tls13 => {
-                if outer != kind::DATA {
-                    return Err(Fault::Unexpected);
-                }
                 let opened = self.key()?.open_within(nonce, Aad::from(head), place, from..);
                 // Behind the content: its kind, and zeros to hide its length.
                 let inner = opened.map_err(|_| Fault::Mac)?;

@@ -120,7 +120,8 @@ impl Shaking {
     fn last_words(&mut self) {
         self.outgoing.clear();
         loop {
-            let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
+            let UnbufferedStatus { state, .. } =
+                self.connection.process_tls_records(&mut self.incoming);
             match state {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     if let Step::Failed(_) = encode(&mut data, &mut self.outgoing) {
