@@ -309,3 +309,6 @@ fn alert(content: &[u8]) -> Result<(), End> {
         _ => Err(End::Broken(Fault::Malformed)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,12 @@ impl Half {
         }
     }
 
+    /// Whether there is no ready key.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.key.is_none()
+    }
+
     /// Begins a record behind what `out` holds; what is appended to that, at most [`PLAIN_BYTES_MAX`], is its content.
     pub(super) fn begin(&self, out: &mut Vec<u8>) -> Begun {
         let start = out.len();
@@ -131,7 +137,7 @@ impl Half {
                 self.key()?.seal_in_place_separate_tag(nonce, Aad::from(head), content)
             }
             Version::Tls12 => {
-                let aad = Aad::from(legacy_aad(sequence, kind, plain_len));
+                let aad = Aad::from(legacy_aad(sequence, head, plain_len));
                 self.key()?.seal_in_place_separate_tag(nonce, aad, content)
             }
         };
@@ -186,7 +192,7 @@ impl Half {
                 (inner[last], last)
             }
             Version::Tls12 => {
-                let aad = Aad::from(legacy_aad(sequence, outer, plain_len));
+                let aad = Aad::from(legacy_aad(sequence, head, plain_len));
                 let opened = self.key()?.open_within(nonce, aad, place, from..);
                 (outer, opened.map_err(|_| Fault::Mac)?.len())
             }
@@ -252,10 +258,10 @@ fn head(kind: u8, len: usize) -> [u8; HEAD_BYTES] {
 }
 
 /// What TLS 1.2 authenticates beside the content.
-fn legacy_aad(sequence: u64, kind: u8, plain_len: usize) -> [u8; 13] {
+fn legacy_aad(sequence: u64, head: [u8; HEAD_BYTES], plain_len: usize) -> [u8; 13] {
     let mut aad = [0; 13];
     aad[..8].copy_from_slice(&sequence.to_be_bytes());
-    aad[8..11].copy_from_slice(&[kind, 3, 3]);
+    aad[8..11].copy_from_slice(&head[..3]);
     aad[11..].copy_from_slice(&(plain_len as u16).to_be_bytes());
     aad
 }

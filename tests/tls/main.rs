@@ -6,6 +6,7 @@
 mod admin;
 mod handshake;
 mod hostile;
+mod memory;
 mod openssl;
 mod reload;
 #[path = "../support/mod.rs"]
