@@ -177,11 +177,9 @@ impl Builder {
             ended,
             runtime,
             config: self.config,
-            handshakes: None,
-            nudge: None,
+            tls: None,
         };
-        let admin_tls = tls.as_ref().and_then(|tls| tls.admin.clone());
-        server.speak(tls);
+        let admin_tls = server.speak(tls);
         server.serve_operators(admin, admin_tls, exposition, metrics);
         Ok(server)
     }

@@ -46,16 +46,22 @@ pub struct Server {
     /// Of the routes, in their order.
     patterns: Vec<String>,
     runtime: Runtime,
-    /// Makes TLS handshakes, where TLS is spoken.
-    handshakes: Option<Runtime>,
-    /// Has a new certificate looked for.
-    nudge: Option<Nudge>,
+    /// Where TLS is spoken.
+    tls: Option<Speaking>,
     shards: Vec<Ready>,
     threads: Vec<JoinHandle<()>>,
     /// Of the chat, if that is served.
     log: Option<Running>,
     stopper: Stopper,
     ended: Receiver<Event>,
+}
+
+/// What speaking TLS takes.
+struct Speaking {
+    nudge: Nudge,
+    /// Threads that make handshakes, for as long as this is kept.
+    #[allow(dead_code, reason = "only kept going")]
+    threads: Runtime,
 }
 
 impl Server {
@@ -86,8 +92,8 @@ impl Server {
     /// At SIGHUP looks for a new certificate, where TLS is spoken. Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
     pub fn stop_on_signals(&self) {
         let _runtime = self.runtime.enter();
-        if let Some(nudge) = self.nudge.clone() {
-            self.runtime.spawn(shutdown::reload_at_hangup(nudge));
+        if let Some(Speaking { nudge, .. }) = &self.tls {
+            self.runtime.spawn(shutdown::reload_at_hangup(nudge.clone()));
         }
         match Signals::watch() {
             Ok(signals) => drop(self.runtime.spawn(signals.obey(self.stopper()))),
@@ -187,13 +193,13 @@ impl Server {
         );
     }
 
-    /// Keeps what speaks TLS going.
-    fn speak(&mut self, tls: Option<Tls>) {
+    /// Keeps what speaks TLS going; what does so on the operator's address.
+    fn speak(&mut self, tls: Option<Tls>) -> Option<Acceptor> {
         crate::tls::register();
-        let Some(Tls { reloader, threads, .. }) = tls else { return };
-        self.nudge = Some(reloader.nudge());
+        let Tls { admin, reloader, threads, .. } = tls?;
+        self.tls = Some(Speaking { nudge: reloader.nudge(), threads });
         self.runtime.spawn(reloader.run());
-        self.handshakes = Some(threads);
+        admin
     }
 
     fn serve_operators(

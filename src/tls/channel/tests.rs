@@ -85,7 +85,7 @@ proptest! {
             .sum();
         prop_assert!(records.len() <= most);
         here.close();
-        let (rest, end) = receive(&mut there, &here.pending().to_vec(), step);
+        let (rest, end) = receive(&mut there, here.pending(), step);
         prop_assert!(rest.is_empty() && end == Some(End::Notified));
         prop_assert!(sealed(&mut here, &[vec![1]]).is_empty(), "nothing follows the end");
     }
@@ -111,7 +111,7 @@ proptest! {
             Some(End::Broken(fault)) => {
                 prop_assert!(there.is_deaf() && there.is_mute());
                 // The alert is the last that the other side hears.
-                let (_, end) = receive(&mut here, &there.pending().to_vec(), 1000);
+                let (_, end) = receive(&mut here, there.pending(), 1000);
                 prop_assert!(end == Some(End::Notified), "{fault:?}");
             }
             // A length that was made larger is waited for.
