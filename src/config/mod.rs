@@ -34,7 +34,7 @@ pub use crate::gate::auth::TokenKey;
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
     Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode, Relay,
-    SECTIONS, Server, Synchronous, Telemetry, Ungranted,
+    SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion, Ungranted,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};

@@ -22,6 +22,8 @@ impl Config {
             addresses_differ,
             public_address_is_meant,
             admin_address_is_meant,
+            certificate_and_key_go_together,
+            client_certificates_need_one,
             data_dir_is_a_directory,
             all_may_read_what_one_may,
         ];
@@ -49,7 +51,7 @@ impl Config {
                 self.server.listen
             ));
         }
-        if !is_loopback(self.server.admin_listen) {
+        if !is_loopback(self.server.admin_listen) && self.tls.admin_client_ca_file.is_none() {
             warnings.push(format!(
                 "server.admin_open_to_network = true: whoever reaches {} can read the metrics",
                 self.server.admin_listen
@@ -112,11 +114,30 @@ fn public_address_is_meant(config: &Config) -> Option<Problem> {
 }
 
 fn admin_address_is_meant(config: &Config) -> Option<Problem> {
-    (!is_loopback(config.server.admin_listen) && !config.server.admin_open_to_network).then(|| {
-        let reason = "other machines reach this address and it asks for no credentials; listen on 127.0.0.1, or set \
-                      server.admin_open_to_network = true to let everyone read the metrics";
+    let is_open =
+        !is_loopback(config.server.admin_listen) && config.tls.admin_client_ca_file.is_none();
+    (is_open && !config.server.admin_open_to_network).then(|| {
+        let reason = "other machines reach this address and it asks for no credentials; listen on 127.0.0.1, ask for \
+                      certificates with tls.admin_client_ca_file, or set server.admin_open_to_network = true to let \
+                      everyone read the metrics";
         Problem::among(config, &["server.admin_listen", "server.admin_open_to_network"], reason)
     })
+}
+
+fn certificate_and_key_go_together(config: &Config) -> Option<Problem> {
+    (config.tls.certificate_file.is_some() != config.tls.key_file.is_some()).then(|| {
+        let reason = "neither is of use without the other";
+        Problem::among(config, &["tls.certificate_file", "tls.key_file"], reason)
+    })
+}
+
+fn client_certificates_need_one(config: &Config) -> Option<Problem> {
+    (config.tls.admin_client_ca_file.is_some() && config.tls.certificate_file.is_none()).then(
+        || {
+            let reason = "who asks for a certificate must show one";
+            Problem::among(config, &["tls.admin_client_ca_file", "tls.certificate_file"], reason)
+        },
+    )
 }
 
 fn data_dir_is_a_directory(config: &Config) -> Option<Problem> {

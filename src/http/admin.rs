@@ -23,11 +23,13 @@ use crate::{
     exposition::Exposition,
     gate::origin::OriginRule,
     http::{
-        pages,
+        linger, pages,
         readiness::{Phase, Readiness},
         reception,
         refusal::Refusal,
+        socket::Socket,
     },
+    tls::Acceptor,
 };
 
 /// Connections at once: a few scrapers and probes. More wait in the listener's backlog. Less than what is kept of the
@@ -49,6 +51,8 @@ pub struct Admin {
     pub metrics: Exposition,
     /// Whether the server is in service.
     pub readiness: Arc<Readiness>,
+    /// What speaks TLS with the holders of certificates; without it plain HTTP is spoken.
+    pub tls: Option<Acceptor>,
 }
 
 /// Answers on `listener` until dropped; to be run on the control runtime. Bound to a loopback address it answers only
@@ -89,6 +93,7 @@ pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::R
 
 impl Admin {
     async fn serve(&self, stream: TcpStream, rule: OriginRule) -> hyper::Result<()> {
+        let Some(socket) = self.shake_hands(stream).await else { return Ok(()) };
         let service = service_fn(async |request| {
             let answer = self.answer(&request, rule);
             Ok::<_, Infallible>(answer.unwrap_or_else(Refusal::response))
@@ -99,8 +104,25 @@ impl Admin {
             .max_buf_size(HEADER_BYTES_MAX)
             .max_header_size(HEADER_BYTES_MAX)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(socket), service)
             .await
+    }
+
+    /// `None` for a peer that cannot prove who it is.
+    async fn shake_hands(&self, stream: TcpStream) -> Option<Socket> {
+        let Some(acceptor) = &self.tls else { return Some(Socket::Plain(stream)) };
+        let deadline = time::Instant::now() + Duration::from_secs(IDLE_TIMEOUT_SECS);
+        match acceptor.accept(stream, deadline).await {
+            Ok(stream) => Some(Socket::Sealed(Box::new(stream))),
+            Err((stream, failure)) => {
+                let reason = failure.label();
+                tracing::debug!(reason, "TLS handshake failed on the admin address");
+                if let Some(stream) = stream {
+                    linger::close(Socket::Plain(stream), None).await;
+                }
+                None
+            }
+        }
     }
 
     fn answer(

@@ -18,6 +18,7 @@ mod reception;
 mod refusal;
 mod routes;
 mod site;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod upgrade;

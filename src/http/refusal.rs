@@ -67,6 +67,14 @@ pub enum Refusal {
     UpgradeRequired,
     /// The request line and the fields exceed `limits.header_bytes_max` or `limits.headers_max`.
     HeaderTooLarge,
+    /// A request in plain HTTP on an address that speaks TLS.
+    PlainHttp,
+    /// What came on an address that speaks TLS is neither TLS nor HTTP. Not answered.
+    NoTls,
+    /// TLS on an address that does not speak it. Not answered: there is no word that both sides know.
+    TlsNotSpoken,
+    /// The TLS handshake failed; the peer was told why as far as TLS can.
+    TlsHandshake,
     /// The server holds `limits.connections_max` sessions.
     ConnectionsMax,
     /// The server is stopping.
@@ -87,7 +95,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 21] = [
+    pub const LABELS: [&'static str; 25] = [
         "bad_request",
         "forbidden",
         "not_found",
@@ -109,6 +117,10 @@ impl Refusal {
         "room_forbidden",
         "banned",
         "revoked",
+        "plain_http",
+        "no_tls",
+        "tls_not_spoken",
+        "tls_handshake",
     ];
 
     /// The label under which this refusal is counted.
@@ -148,6 +160,10 @@ impl Refusal {
             Self::RoomForbidden => 18,
             Self::Banned => 19,
             Self::Revoked => 20,
+            Self::PlainHttp => 21,
+            Self::NoTls => 22,
+            Self::TlsNotSpoken => 23,
+            Self::TlsHandshake => 24,
         }
     }
 
@@ -162,6 +178,7 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
+            | Self::PlainHttp
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
             Self::Foreign(_) | Self::RoomForbidden | Self::Banned => StatusCode::FORBIDDEN,
@@ -177,7 +194,12 @@ impl Refusal {
             | Self::ShardBusy
             | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Silent | Self::Evicted | Self::Lost => return None,
+            Self::Silent
+            | Self::Evicted
+            | Self::Lost
+            | Self::NoTls
+            | Self::TlsNotSpoken
+            | Self::TlsHandshake => return None,
         })
     }
 
@@ -219,6 +241,10 @@ impl Refusal {
             Self::ShardBusy => "the server is busy",
             Self::Banned => "this user may not come in",
             Self::Revoked => "what this user showed was revoked",
+            Self::PlainHttp => "this port speaks TLS: use https:// or wss://",
+            Self::NoTls => "neither TLS nor HTTP",
+            Self::TlsNotSpoken => "TLS is not spoken on this port",
+            Self::TlsHandshake => "the TLS handshake failed",
             Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }

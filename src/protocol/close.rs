@@ -57,11 +57,13 @@ pub enum CloseReason {
     Forbidden(&'static str),
     /// The user was put out.
     Removed(Close),
+    /// What came over TLS could not be what the peer sent.
+    Tls(&'static str),
 }
 
 impl CloseReason {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 13] = [
+    pub const LABELS: [&'static str; 14] = [
         "peer",
         "lost",
         "handler",
@@ -75,6 +77,7 @@ impl CloseReason {
         "unauthenticated",
         "forbidden",
         "removed",
+        "tls",
     ];
 
     /// The position of this reason in [`LABELS`](Self::LABELS).
@@ -96,6 +99,7 @@ impl CloseReason {
             Self::Unauthenticated(_) => 10,
             Self::Forbidden(_) => 11,
             Self::Removed(_) => 12,
+            Self::Tls(_) => 13,
         }
     }
 
@@ -109,7 +113,7 @@ impl CloseReason {
     #[must_use]
     pub const fn cause(&self) -> Option<&'static str> {
         match self {
-            Self::Protocol(what) => Some(what),
+            Self::Protocol(what) | Self::Tls(what) => Some(what),
             _ => None,
         }
     }
@@ -138,7 +142,7 @@ impl CloseReason {
         Some(match self {
             Self::Peer(Some(close)) => Close::new(close.code, ""),
             Self::Peer(None) => Close::normal(),
-            Self::Lost => return None,
+            Self::Lost | Self::Tls(_) => return None,
             Self::Handler(close) | Self::Removed(close) => close.clone(),
             Self::Protocol(what) => Close::new(CloseCode::Protocol, *what),
             Self::InvalidUtf8 => Close::new(CloseCode::Invalid, "text is not UTF-8"),

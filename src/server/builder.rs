@@ -1,12 +1,13 @@
 //! Puts a server together: checks, binds, wires.
 
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use mio::Poll;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
@@ -32,6 +33,7 @@ use crate::shard::chat::Settings as ChatSettings;
 use crate::shard::service::Service;
 use crate::shard::state::{Authorize, Bounds};
 use crate::telemetry::ShardMetrics;
+use crate::tls::{Acceptor, Tls};
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -163,23 +165,21 @@ impl Builder {
         let descriptors = Descriptors::raise();
         let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
         let sockets_max = descriptors.sockets_max(&self.config);
+        let tls = Tls::load(&self.config).map_err(refused)?;
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
         let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
         let admission = self.admission.with(&authenticator);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(CONTROL_THREADS)
-            .thread_name("uproar-control")
-            .enable_all()
-            .build()?;
+        let runtime = control_runtime()?;
         let listeners = wiring::bind_shards(&self.config)?;
         let admin = wiring::bind(self.config.server.admin_listen, "server.admin_listen")?;
         let address = listeners[0].local_addr()?;
         let readiness = Arc::new(Readiness::default());
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
         let shared = (Arc::clone(&connections), Arc::clone(&readiness));
-        let site = site(&self.config, routes, authenticator, shared, runtime.handle());
+        let public = tls.as_ref().map(|tls| tls.public.clone());
+        let site = site(&self.config, routes, authenticator, shared, (runtime.handle(), public));
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
@@ -198,7 +198,7 @@ impl Builder {
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
-        let server = Server {
+        let mut server = Server {
             address,
             admin_address: admin.local_addr()?,
             connections_max,
@@ -210,8 +210,10 @@ impl Builder {
             ended,
             runtime,
             config: self.config,
+            tls: None,
         };
-        server.serve_operators(admin, exposition, metrics);
+        let admin_tls = server.speak(tls);
+        server.serve_operators(admin, admin_tls, exposition, metrics);
         Ok(server)
     }
 }
@@ -259,7 +261,7 @@ fn site(
     routes: Routes,
     authenticator: Arc<Authenticator>,
     (connections, readiness): (Arc<Connections>, Arc<Readiness>),
-    runtime: &Handle,
+    (runtime, tls): (&Handle, Option<Acceptor>),
 ) -> Arc<Site> {
     Arc::new(Site::new(Settings {
         routes,
@@ -271,7 +273,16 @@ fn site(
         connections,
         readiness,
         runtime: runtime.clone(),
+        tls,
     }))
+}
+
+fn control_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("uproar-control")
+        .enable_all()
+        .build()
 }
 
 fn refused(problem: Problem) -> StartError {

@@ -23,6 +23,7 @@ use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
 use crate::shard::presence::COUNT_SECS;
+use crate::shard::sealing::Channels;
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
@@ -57,6 +58,8 @@ pub(crate) struct State {
     pub(crate) authorize: Option<Authorize>,
     pub(crate) bounds: Bounds,
     pub(crate) sessions: Slab<Session>,
+    /// Of those of them that speak TLS.
+    pub(crate) channels: Channels,
     pub(crate) rooms: Rooms,
     pub(crate) outgoing: Outgoing,
     /// Who is in which room, here and, for some rooms, anywhere.
@@ -144,6 +147,7 @@ impl State {
             authorize,
             bounds,
             sessions: Slab::new(),
+            channels: Channels::default(),
             ready: VecDeque::new(),
             leaving: VecDeque::new(),
             touched: VecDeque::new(),
@@ -272,6 +276,7 @@ impl State {
         if self.accesses.capacity() > 4 * self.accesses.len() + SPARE_SESSIONS_MAX {
             self.accesses.shrink_to_fit();
         }
+        self.channels.shrink();
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }

@@ -19,6 +19,7 @@ fn operate(test: impl AsyncFnOnce(Operator)) {
             let admin = Admin {
                 metrics: Exposition::new(server.metrics.clone()),
                 readiness: Arc::clone(&readiness),
+                tls: None,
             };
             tokio::spawn(serve_admin(listener, admin));
             test(Operator { address, readiness }).await;

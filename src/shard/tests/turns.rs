@@ -132,8 +132,14 @@ impl Turns {
         };
         let stream = TcpStream::from(OwnedFd::from(server));
         let (response, leftover) = (Vec::new(), Bytes::new());
-        let adopted =
-            self.port.adopt(Box::new(Adopt { stream, response, leftover, route, request }));
+        let adopted = self.port.adopt(Box::new(Adopt {
+            stream,
+            channel: None,
+            response,
+            leftover,
+            route,
+            request,
+        }));
         assert!(adopted.is_ok(), "the mailbox has room");
         Peer(client)
     }
@@ -346,6 +352,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         connections: Arc::clone(connections),
         readiness,
         runtime: runtime.handle().clone(),
+        tls: None,
     });
     Door::new(Arc::new(site), 0, Arc::new(Err), Arc::new(|| {}))
 }
