@@ -69,6 +69,9 @@ pub mod config;
 mod cores;
 pub mod descriptors;
 pub mod exposition;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod logs;
 pub mod metrics;
 mod panics;

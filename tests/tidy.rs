@@ -123,7 +123,7 @@ fn exceptions_from_lints_have_a_reason() {
 /// Whether what stands between backticks is meant as a path of this repository.
 fn is_path(code: &str) -> bool {
     let first = code.split('/').next().unwrap_or_default();
-    let tops = ["src", "tests", "docs", "benches", "grafana", "loadtest", ".ci"];
+    let tops = ["src", "tests", "docs", "benches", "fuzz", "grafana", "loadtest", ".ci"];
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     tops.contains(&first) && code.contains('/') && code.chars().all(is_plain)
 }

@@ -10,6 +10,8 @@ mod admin;
 mod connections;
 mod credentials;
 mod door;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod linger;
 mod pages;
