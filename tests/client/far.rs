@@ -16,7 +16,7 @@ const FAR: &str = "10.77.0.2";
 const PORT: u16 = 8080;
 
 /// An address that no card has: what is sent to it is taken off the cable by nobody.
-const NOBODY: &str = "02:00:00:00:00:77";
+pub(crate) const NOBODY: &str = "02:00:00:00:00:77";
 
 /// The far end. There is one in each process that runs inside.
 pub(crate) struct Far;
@@ -67,18 +67,21 @@ impl Far {
 
     /// Starts a server at the far end.
     pub(crate) fn start_server(&self, data: &DataDir, setting: (&str, &str)) -> Server {
+        let mut command = self.server(&[setting]);
+        command.arg("--data-dir").arg(data.path());
+        Server::spawn(command)
+    }
+
+    /// The command of a server at the far end, whose metrics can be read from here.
+    pub(crate) fn server(&self, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args([
-                "--net=/run/netns/far",
-                env!("CARGO_BIN_EXE_uproar"),
-                "--listen",
-                &self.address(),
-            ])
-            .args(["--admin-listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data.path())
-            .envs([setting, ("UPROAR_AUTH__OPEN_TO_NETWORK", "true")]);
-        Server::spawn(command)
+            .args(["--net=/run/netns/far", env!("CARGO_BIN_EXE_uproar")])
+            .args(["--listen", &self.address(), "--admin-listen", &format!("{FAR}:0")])
+            .envs([("UPROAR_AUTH__OPEN_TO_NETWORK", "true")])
+            .envs([("UPROAR_SERVER__ADMIN_OPEN_TO_NETWORK", "true")])
+            .envs(settings.iter().copied());
+        command
     }
 
     /// From now on packets get lost, both ways. Nobody is told: no error, no end, and the link is up.
@@ -94,12 +97,14 @@ impl Far {
     }
 }
 
-fn run_far(command: &str) {
+/// Runs a command at the far end.
+pub(crate) fn run_far(command: &str) {
     run("nsenter", &format!("--net=/run/netns/far {command}"));
 }
 
+/// Runs a command at this end.
 #[track_caller]
-fn run(program: &str, arguments: &str) {
+pub(crate) fn run(program: &str, arguments: &str) {
     let status = Command::new(program).args(arguments.split(' ')).status();
     let status = status.unwrap_or_else(|error| {
         panic!("this test needs `{program}` (packages iproute2, util-linux): {error}")
