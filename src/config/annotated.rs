@@ -55,8 +55,7 @@ fn write_key(text: &mut String, key: &Key, config: &Config) -> fmt::Result {
     write_doc(text, key.doc)?;
     writeln!(text, "# Takes {}.", key.accepts())?;
     match key.value(config) {
-        // The only list there is.
-        Value::Array(_) => write_rooms(text, &config.chat.rooms),
+        Value::Array(_) if key.path == "chat.rooms" => write_rooms(text, &config.chat.rooms),
         value => writeln!(text, "{} = {value}", key.name),
     }
 }

@@ -20,6 +20,7 @@ mod annotated;
 mod keys;
 mod layers;
 mod lines;
+mod list;
 mod problem;
 mod rooms;
 mod rules;
@@ -27,10 +28,11 @@ mod setting;
 mod suggestion;
 mod table;
 
+pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
-    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Relay,
-    SECTIONS, Server, Synchronous, Telemetry,
+    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Origins,
+    Relay, SECTIONS, Server, Synchronous, Telemetry,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
-use super::{Config, Demo, KEYS, rooms};
+use super::{AllowedHost, AllowedOrigin, Config, Demo, KEYS, rooms};
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -24,6 +24,8 @@ impl Config {
             admin_address_is_meant,
             data_dir_is_a_directory,
             all_may_read_what_one_may,
+            wildcards_are_meant,
+            a_message_fits_its_burst,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
         Problems::check(found.chain(rooms::problems(self)).collect())
@@ -63,6 +65,13 @@ impl Config {
                 .min(usize::try_from(most).unwrap_or(1)),
             shards => shards,
         }
+    }
+
+    /// Whether programs of this machine may do as they like: nobody else was let in.
+    #[must_use]
+    pub fn exempts_loopback(&self) -> bool {
+        let is_private = is_loopback(self.server.listen) && !self.auth.open_to_network;
+        self.limits.loopback_exempt && is_private
     }
 
     /// Whether the demo page is served.
@@ -120,6 +129,27 @@ fn all_may_read_what_one_may(config: &Config) -> Option<Problem> {
         let reason = "all sessions together must be given at least what one is";
         Problem::among(config, &["log.read_total_bytes_per_sec", "log.read_bytes_per_sec"], reason)
     })
+}
+
+fn a_message_fits_its_burst(config: &Config) -> Option<Problem> {
+    let limits = &config.limits;
+    (limits.bytes_per_sec > 0 && limits.bytes_burst < limits.message_bytes_max as u64).then(|| {
+        let reason = "a message larger than the burst could never be sent";
+        Problem::among(config, &["limits.bytes_burst", "limits.message_bytes_max"], reason)
+    })
+}
+
+fn wildcards_are_meant(config: &Config) -> Option<Problem> {
+    let origins = &config.origins;
+    let list = match () {
+        () if origins.wildcards => return None,
+        () if origins.allowed.iter().any(AllowedOrigin::is_wildcard) => "origins.allowed",
+        () if origins.hosts.iter().any(AllowedHost::is_wildcard) => "origins.hosts",
+        () => return None,
+    };
+    let reason = "whoever has any name below the one with the wildcard is let in; name each, or set origins.wildcards = \
+                  true";
+    Some(Problem::among(config, &[list, "origins.wildcards"], reason))
 }
 
 /// An IPv4 address in IPv6 clothes counts as what it is.
@@ -203,6 +233,23 @@ mod tests {
         both("127.0.0.1:80", "0.0.0.0:80", "same port");
         both("127.0.0.1:80", "127.0.0.2:80", "");
         both("127.0.0.1:0", "127.0.0.1:0", "");
+    }
+
+    #[test]
+    fn a_wildcard_needs_a_word() {
+        let origin =
+            |c: &mut Config| c.origins.allowed = vec!["https://*.a.example".parse().unwrap()];
+        let host = |c: &mut Config| c.origins.hosts = vec!["*.a.example".parse().unwrap()];
+        check(
+            origin,
+            "origins.allowed = [\"https://*.a.example\"] and origins.wildcards = false: who",
+        );
+        check(host, "origins.hosts = [\"*.a.example\"] and origins.wildcards = false: whoever");
+        let meant = |c: &mut Config| {
+            (origin(c), host(c));
+            c.origins.wildcards = true;
+        };
+        check(meant, "");
     }
 
     #[test]

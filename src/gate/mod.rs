@@ -1,8 +1,14 @@
 //! Admission: who may come in. Rules, and the key behind the tokens of guests; the HTTP that asks lives in `http`.
 
 pub mod access;
+pub mod addresses;
+pub mod allowed;
 mod guest_key;
 pub(crate) mod guests;
 pub mod host;
+mod network;
 pub mod origin;
 pub mod permissions;
+pub(crate) mod rate;
+pub mod turnstile;
+pub mod users;

@@ -71,7 +71,7 @@ pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::R
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let admin = Arc::clone(&admin);
+                let (admin, rule) = (Arc::clone(&admin), rule.clone());
                 tokio::spawn(async move {
                     let lifetime = Duration::from_secs(LIFETIME_SECS);
                     // Whatever ends the connection, nobody is left to be told.
@@ -90,7 +90,7 @@ pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::R
 impl Admin {
     async fn serve(&self, stream: TcpStream, rule: OriginRule) -> hyper::Result<()> {
         let service = service_fn(async |request| {
-            let answer = self.answer(&request, rule);
+            let answer = self.answer(&request, &rule);
             Ok::<_, Infallible>(answer.unwrap_or_else(Refusal::response))
         });
         http1::Builder::new()
@@ -106,11 +106,11 @@ impl Admin {
     fn answer(
         &self,
         request: &Request<Incoming>,
-        rule: OriginRule,
+        rule: &OriginRule,
     ) -> Result<Response<Full<Bytes>>, Refusal> {
         let origins =
             request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
-        rule.check(reception::host(request)?, origins).map_err(Refusal::Foreign)?;
+        rule.check(reception::authority(request)?, origins).map_err(Refusal::Foreign)?;
         let render: fn(&Self) -> Response<Full<Bytes>> = match request.uri().path() {
             "/metrics" => Self::metrics,
             "/healthz" => |_| plain(StatusCode::OK, "ok\n"),

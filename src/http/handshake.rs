@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    gate::addresses::Arrival,
     http::{
         door::Pending,
         linger,
@@ -42,9 +43,18 @@ pub(super) async fn run(
 ) {
     let visit = Visit { pending, peer, accepted };
     let Ok(stream) = TcpStream::from_std(stream) else { return visit.count(Refusal::Lost) };
-    match visit.first_byte(&stream).await {
+    let arrival = match visit.pending.site.turnstile.addresses.arrive(peer.ip()) {
+        Ok(arrival) => arrival,
+        // Not even a farewell: what would wait for the peer to read it is what there is too much of.
+        Err(excess) => return visit.count(Refusal::Excess(excess)),
+    };
+    let begun = match arrival.check() {
+        Ok(()) => visit.first_byte(&stream).await,
+        Err(excess) => Err(Refusal::Excess(excess)),
+    };
+    match begun {
         // Boxed, because everything up to here is all that a silent connection costs.
-        Ok(()) => Box::pin(visit.converse(stream)).await,
+        Ok(()) => Box::pin(visit.converse(stream, arrival)).await,
         Err(refusal) => {
             visit.count(refusal);
             if let Some(last_words) = refusal.bytes() {
@@ -89,9 +99,10 @@ impl Visit {
     }
 
     /// Speaks HTTP until the connection is upgraded, refused or done.
-    async fn converse(self, stream: TcpStream) {
+    async fn converse(self, stream: TcpStream, arrival: Arrival) {
         let tap = Tap::default();
-        let reception = Reception::new(Arc::clone(&self.pending.site), self.peer, tap.clone());
+        let site = Arc::clone(&self.pending.site);
+        let reception = Reception::new(site, self.peer, arrival, tap.clone());
         let mut connection =
             self.pending.site.http.serve_connection(Wire::new(stream, tap), reception);
         let conversation = async {
@@ -136,9 +147,10 @@ impl Visit {
         leftover: Bytes,
     ) {
         let Ok(stream) = stream.into_std() else { return self.count(Refusal::Lost) };
-        let Accepted { route, request, admission } = accepted;
+        let Accepted { route, request, admission, place } = accepted;
         let elapsed = self.accepted.elapsed();
-        match (self.pending.adopt)(Box::new(Adopt { stream, response, leftover, route, request })) {
+        let adopt = Adopt { stream, response, leftover, route, request, place };
+        match (self.pending.adopt)(Box::new(adopt)) {
             Ok(()) => {
                 admission.keep();
                 self.pending.site.duration.record(elapsed);

@@ -18,7 +18,7 @@ use hyper::{
 };
 
 use crate::{
-    gate::host::Host,
+    gate::{addresses::Arrival, host::Authority, origin::Visitor, turnstile::Place},
     http::{
         connections::Admission,
         pages::{self, Page},
@@ -49,19 +49,21 @@ pub(super) struct Accepted {
     pub(super) route: usize,
     pub(super) request: protocol::Request,
     pub(super) admission: Admission,
+    pub(super) place: Option<Box<Place>>,
 }
 
 /// Serves one connection's requests.
 pub(super) struct Reception {
     site: Arc<Site>,
     peer: SocketAddr,
+    arrival: Arrival,
     tap: Tap,
     outcome: RefCell<Outcome>,
 }
 
 impl Reception {
-    pub(super) const fn new(site: Arc<Site>, peer: SocketAddr, tap: Tap) -> Self {
-        Self { site, peer, tap, outcome: RefCell::new(Outcome::Nothing) }
+    pub(super) const fn new(site: Arc<Site>, peer: SocketAddr, arrival: Arrival, tap: Tap) -> Self {
+        Self { site, peer, arrival, tap, outcome: RefCell::new(Outcome::Nothing) }
     }
 
     pub(super) fn into_outcome(self) -> Outcome {
@@ -78,7 +80,8 @@ impl Reception {
         }
         let origins =
             request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
-        self.site.origin_rule.check(host(&request)?, origins).map_err(Refusal::Foreign)?;
+        let visitor = self.site.origin_rule.check(authority(&request)?, origins);
+        let visitor = visitor.map_err(Refusal::Foreign)?;
 
         let is_upgrade = upgrade::is_wanted(request.headers());
         let path = request.uri().path();
@@ -97,15 +100,21 @@ impl Reception {
             });
         }
         upgrade::check(&request)?;
-        self.admit(request, found)
+        self.admit(request, found, visitor)
     }
 
     fn admit(
         &self,
         mut request: Request<Incoming>,
         found: Match,
+        visitor: Visitor,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
+        let access = None;
+        visitor.admit(access.is_some()).map_err(Refusal::Foreign)?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
+        let total = self.site.connections.count();
+        let place = self.site.turnstile.admit(&self.arrival, access.as_ref(), total);
+        let place = place.map_err(Refusal::Excess)?;
         let Match { route, room } = found;
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
         let response = upgrade::accept(&mut request, subprotocol)?;
@@ -115,9 +124,10 @@ impl Reception {
             headers: head.headers,
             address: self.peer,
             room,
-            access: None,
+            access,
         };
-        Ok((response, Outcome::Accepted(Box::new(Accepted { route, request, admission }))))
+        let accepted = Accepted { route, request, admission, place };
+        Ok((response, Outcome::Accepted(Box::new(accepted))))
     }
 }
 
@@ -138,14 +148,14 @@ impl Service<Request<Incoming>> for Reception {
     }
 }
 
-/// The host that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
+/// The authority that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
 /// field, which has to be there in any case.
-pub(super) fn host(request: &Request<Incoming>) -> Result<Host<'_>, Refusal> {
+pub(super) fn authority(request: &Request<Incoming>) -> Result<Authority<'_>, Refusal> {
     let field =
         upgrade::only(request.headers(), &header::HOST).and_then(|value| value.to_str().ok());
-    let field = field.and_then(Host::parse).ok_or(Refusal::Host)?;
+    let field = field.and_then(Authority::parse).ok_or(Refusal::Host)?;
     let Some(authority) = request.uri().authority() else { return Ok(field) };
-    Host::parse(authority.as_str()).ok_or(Refusal::Host)
+    Authority::parse(authority.as_str()).ok_or(Refusal::Host)
 }
 
 fn show(page: &Page, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {

@@ -11,9 +11,13 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use crate::{gate::origin::Foreign, metrics::CONNECTIONS_REFUSED, rooms::name::RoomNameError};
+use crate::{
+    gate::{addresses::Excess, origin::Foreign},
+    metrics::CONNECTIONS_REFUSED,
+    rooms::name::RoomNameError,
+};
 
-/// How long a client should wait before it tries again after a 503, in seconds: by then a handshake storm has passed
+/// How long a client should wait before it tries again after a 429 or a 503, in seconds: by then a handshake storm has passed
 /// or another node has taken over.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("5");
 
@@ -36,7 +40,7 @@ pub enum Refusal {
     Encoding,
     /// The path names a room that cannot be.
     RoomName(RoomNameError),
-    /// A foreign host or a foreign page on a server that trusts only this machine.
+    /// A host that the server does not answer under, or a page that it does not answer.
     Foreign(Foreign),
     /// Nothing lives at that path.
     NotFound,
@@ -55,6 +59,8 @@ pub enum Refusal {
     UpgradeRequired,
     /// The request line and the fields exceed `limits.header_bytes_max` or `limits.headers_max`.
     HeaderTooLarge,
+    /// An address or a user has too many of something.
+    Excess(Excess),
     /// The server holds `limits.connections_max` sessions.
     ConnectionsMax,
     /// The server is stopping.
@@ -71,9 +77,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 15] = [
+    pub const LABELS: [&'static str; 22] = [
         "bad_request",
-        "forbidden",
+        "host",
         "not_found",
         "method_not_allowed",
         "timeout",
@@ -87,6 +93,13 @@ impl Refusal {
         "silent",
         "evicted",
         "lost",
+        "origin",
+        "no_origin",
+        "address_pending",
+        "address_handshakes",
+        "address_failures",
+        "address_connections",
+        "user_connections",
     ];
 
     /// The label under which this refusal is counted.
@@ -105,7 +118,7 @@ impl Refusal {
             | Self::Key
             | Self::Encoding
             | Self::RoomName(_) => 0,
-            Self::Foreign(_) => 1,
+            Self::Foreign(Foreign::Host | Foreign::UnlistedHost) => 1,
             Self::NotFound => 2,
             Self::Method { .. } => 3,
             Self::Timeout => 4,
@@ -119,6 +132,9 @@ impl Refusal {
             Self::Silent => 12,
             Self::Evicted => 13,
             Self::Lost => 14,
+            Self::Foreign(Foreign::Origin | Foreign::UnlistedOrigin) => 15,
+            Self::Foreign(Foreign::NoOrigin) => 16,
+            Self::Excess(excess) => 17 + excess as usize,
         }
     }
 
@@ -144,7 +160,10 @@ impl Refusal {
             Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Silent | Self::Evicted | Self::Lost => return None,
+            Self::Excess(Excess::Pending) | Self::Silent | Self::Evicted | Self::Lost => {
+                return None;
+            }
+            Self::Excess(_) => StatusCode::TOO_MANY_REQUESTS,
         })
     }
 
@@ -170,6 +189,15 @@ impl Refusal {
             Self::Foreign(Foreign::Origin) => {
                 "this server answers only pages of this machine: it has no authentication"
             }
+            Self::Foreign(Foreign::UnlistedHost) => {
+                "this server does not answer under that host name"
+            }
+            Self::Foreign(Foreign::UnlistedOrigin) => {
+                "this server does not answer pages of that site"
+            }
+            Self::Foreign(Foreign::NoOrigin) => {
+                "this server answers programs, which name no origin, only if they show a token"
+            }
             Self::NotFound => "nothing lives at this path",
             Self::Method { .. } => "this path does not take that method",
             Self::Timeout => "the request took too long",
@@ -177,10 +205,14 @@ impl Refusal {
             Self::Version => "this server speaks version 13 of the WebSocket protocol",
             Self::UpgradeRequired => "this path speaks WebSocket: open it with new WebSocket(url)",
             Self::HeaderTooLarge => "the request has too many or too large header fields",
+            Self::Excess(Excess::Handshakes) => "too many connections too soon after each other",
+            Self::Excess(Excess::Failures) => "too many attempts to authenticate failed",
+            Self::Excess(Excess::Connections) => "this address has too many connections",
+            Self::Excess(Excess::UserConnections) => "this user has too many connections",
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
-            Self::Silent | Self::Evicted | Self::Lost => "",
+            Self::Excess(Excess::Pending) | Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }
 
@@ -206,7 +238,7 @@ impl Refusal {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
+            Self::Excess(_) | Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
             }
             _ => {}

@@ -6,7 +6,7 @@ use hyper::server::conn::http1;
 use tokio::runtime::Handle;
 
 use crate::{
-    gate::origin::OriginRule,
+    gate::{origin::OriginRule, turnstile::Turnstile},
     http::{connections::Connections, pages::Pages, readiness::Readiness, refusal, routes::Routes},
     metrics::HANDSHAKE_DURATION,
 };
@@ -35,6 +35,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whom the server answers.
     pub origin_rule: OriginRule,
+    /// The counts of those who come in, and their bounds.
+    pub turnstile: Arc<Turnstile>,
     /// Whether the demo page is served.
     pub demo: bool,
     /// The count of sessions on all shards.
@@ -50,6 +52,7 @@ pub struct Site {
     pub(super) routes: Routes,
     pub(super) limits: Limits,
     pub(super) origin_rule: OriginRule,
+    pub(super) turnstile: Arc<Turnstile>,
     pub(super) pages: Pages,
     pub(super) connections: Arc<Connections>,
     pub(super) readiness: Arc<Readiness>,
@@ -68,6 +71,7 @@ impl Site {
             routes: settings.routes,
             limits: settings.limits,
             origin_rule: settings.origin_rule,
+            turnstile: settings.turnstile,
             pages: Pages::new(settings.demo),
             connections: settings.connections,
             readiness: settings.readiness,

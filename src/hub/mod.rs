@@ -115,6 +115,7 @@ mod tests {
                 room: None,
                 access: None,
             },
+            place: None,
         })
     }
 

@@ -48,11 +48,13 @@ pub enum CloseReason {
     HeartbeatTimeout,
     /// The server is stopping (1001).
     Shutdown,
+    /// The peer sent more messages or bytes a second than it may, and went on (4429).
+    RateLimited,
 }
 
 impl CloseReason {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 10] = [
+    pub const LABELS: [&'static str; 11] = [
         "peer",
         "lost",
         "handler",
@@ -63,6 +65,7 @@ impl CloseReason {
         "slow_reader",
         "heartbeat_timeout",
         "shutdown",
+        "rate_limited",
     ];
 
     /// The position of this reason in [`LABELS`](Self::LABELS).
@@ -79,6 +82,7 @@ impl CloseReason {
             Self::SlowReader => 7,
             Self::HeartbeatTimeout => 8,
             Self::Shutdown => 9,
+            Self::RateLimited => 10,
         }
     }
 
@@ -100,7 +104,14 @@ impl CloseReason {
     /// Whether the peer broke the protocol or a limit.
     #[must_use]
     pub const fn is_violation(&self) -> bool {
-        matches!(self, Self::Protocol(_) | Self::InvalidUtf8 | Self::TooBig | Self::MessageTimeout)
+        matches!(
+            self,
+            Self::Protocol(_)
+                | Self::InvalidUtf8
+                | Self::TooBig
+                | Self::MessageTimeout
+                | Self::RateLimited
+        )
     }
 
     /// Whether what is queued for the peer still goes out ahead of the Close.
@@ -124,6 +135,7 @@ impl CloseReason {
             Self::SlowReader => Close::new(CloseCode::Again, "reading too slowly"),
             Self::HeartbeatTimeout => Close::new(4408_u16, "no heartbeat"),
             Self::Shutdown => Close::new(CloseCode::Away, "server is stopping"),
+            Self::RateLimited => Close::new(4429_u16, "too much, too fast"),
         })
     }
 }

@@ -1,10 +1,13 @@
 //! The relay, the protocol of the plain tutorial client: each message goes verbatim to every other session of the
 //! room. Nothing is stored; one sender's messages arrive in the order in which it sent them.
 
-use crate::protocol::{CloseReason, Context, Handler, Message, Request, SessionId};
+use crate::protocol::{Close, CloseReason, Context, Handler, Message, Request, SessionId};
 
 /// The room of a path that names none.
 const LOBBY: &str = "lobby";
+
+/// The close code for whoever does not get into its room: too many.
+const NO_ROOM: u16 = 4429;
 
 /// The handler of `/` and `/relay/{room}`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +31,10 @@ fn notice(what: &str, session: SessionId) -> String {
 
 impl Handler for Relay {
     fn open(&self, session: &mut Context<'_>, request: &Request) {
-        session.join(request.room.as_deref().unwrap_or(LOBBY));
+        if !session.join(request.room.as_deref().unwrap_or(LOBBY)) {
+            session.close(Close::new(NO_ROOM, "no room for another member, or another room"));
+            return;
+        }
         self.announce("join", session);
     }
 

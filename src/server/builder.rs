@@ -10,7 +10,8 @@ use mio::Poll;
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
-use crate::gate::origin::OriginRule;
+use crate::gate::origin::{Listed, OriginRule, Pages};
+use crate::gate::users::Users;
 use crate::http::{Connections, Limits, Readiness, Route, Routes, Settings, Site};
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
@@ -118,10 +119,12 @@ impl Builder {
         let address = listeners[0].local_addr()?;
         let readiness = Arc::new(Readiness::default());
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
+        let turnstile = Arc::new(wiring::turnstile(&self.config));
         let site = Arc::new(Site::new(Settings {
             routes,
             limits: handshake_limits(&self.config),
             origin_rule: origin_rule(&self.config),
+            turnstile: Arc::clone(&turnstile),
             demo: self.config.shows_demo(),
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),
@@ -140,6 +143,7 @@ impl Builder {
             bounds: wiring::bounds(&self.config),
             services: self.services,
             chat: chat.as_ref().map(|chat| chat.settings.clone()),
+            users: Arc::clone(&turnstile.users),
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
@@ -157,7 +161,7 @@ impl Builder {
             runtime,
             config: self.config,
         };
-        server.serve_operators(admin, exposition, metrics);
+        server.serve_operators(admin, exposition, metrics, turnstile);
         Ok(server)
     }
 }
@@ -170,6 +174,7 @@ struct Shared {
     bounds: Bounds,
     services: Vec<Service>,
     chat: Option<ChatSettings>,
+    users: Arc<Users>,
     protocols: Vec<String>,
 }
 
@@ -188,6 +193,7 @@ impl Shared {
                 hub: Arc::clone(&self.hub),
                 services: self.services.clone(),
                 chat: self.chat.clone(),
+                users: Arc::clone(&self.users),
                 bounds: self.bounds,
                 connections: Arc::clone(&self.connections),
             };
@@ -211,11 +217,20 @@ fn handshake_limits(config: &Config) -> Limits {
     }
 }
 
-/// A loopback address that nobody has to authenticate at is for this machine's own programs and pages.
+/// What the operator lists; without a list a loopback address that nobody was let in to is for this machine's own
+/// programs and pages.
 fn origin_rule(config: &Config) -> OriginRule {
-    if config.server.listen.ip().to_canonical().is_loopback() && !config.auth.open_to_network {
-        OriginRule::Loopback
-    } else {
-        OriginRule::Any
+    let origins = &config.origins;
+    let is_open = config.auth.open_to_network;
+    let is_listed = !origins.allowed.is_empty() || !origins.hosts.is_empty();
+    if !is_listed && !is_open && config.server.listen.ip().to_canonical().is_loopback() {
+        return OriginRule::Loopback;
     }
+    let pages = match is_open {
+        _ if !origins.allowed.is_empty() => Pages::Of(origins.allowed.clone()),
+        true => Pages::Any,
+        false => Pages::Own,
+    };
+    let lets_programs_in = origins.missing_allowed || pages == Pages::Any;
+    OriginRule::Listed(Arc::new(Listed { pages, hosts: origins.hosts.clone(), lets_programs_in }))
 }

@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::Config;
 use crate::exposition::Exposition;
+use crate::gate::turnstile::Turnstile;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
 use crate::log::figures::Figures;
@@ -184,13 +185,16 @@ impl Server {
         listener: TcpListener,
         exposition: Exposition,
         shards: Vec<ShardMetrics>,
+        turnstile: Arc<Turnstile>,
     ) {
         let admin =
             Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
         // Where there is no log its metrics are there all the same.
         let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();
         let hub = Arc::clone(&self.stopper.hub);
+        let (addresses, users) = (Arc::clone(&turnstile.addresses), Arc::clone(&turnstile.users));
         self.runtime.spawn(telemetry::run(exposition, shards, Figures::new(counters), hub));
+        self.runtime.spawn(telemetry::watch(addresses, users));
         self.runtime.spawn(async move {
             if let Err(error) = serve_admin(listener, admin).await {
                 tracing::error!(%error, "the admin address is not served");

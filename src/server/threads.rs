@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Sender;
 
+use crate::gate::users::Users;
 use crate::http::Connections;
 use crate::hub::Hub;
 use crate::panics;
@@ -25,6 +26,7 @@ pub(super) struct Ready {
     pub(super) hub: Arc<Hub>,
     pub(super) services: Vec<Service>,
     pub(super) chat: Option<Settings>,
+    pub(super) users: Arc<Users>,
     pub(super) bounds: Bounds,
     pub(super) connections: Arc<Connections>,
 }
@@ -57,8 +59,8 @@ impl Ready {
     }
 
     fn run(self) -> io::Result<()> {
-        let Self { wiring, shard, hub, services, chat, bounds, connections } = self;
+        let Self { wiring, shard, hub, services, chat, users, bounds, connections } = self;
         let routes: Rc<[Service]> = services.into();
-        Shard::new(wiring, Parts { shard, hub, routes, chat, bounds, connections })?.run()
+        Shard::new(wiring, Parts { shard, hub, routes, chat, users, bounds, connections })?.run()
     }
 }

@@ -8,6 +8,9 @@ use std::sync::atomic::AtomicBool;
 use mio::{Poll, Waker};
 
 use crate::config::Config;
+use crate::gate::addresses::AddressLimits;
+use crate::gate::rate::Rate;
+use crate::gate::turnstile::Turnstile;
 use crate::http::{Door, Site};
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
@@ -15,6 +18,7 @@ use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
 use crate::hub::placement::Placement;
 use crate::server::start_error::StartError;
 use crate::shard::chat::reads::READS_MAX;
+use crate::shard::seats::Rates;
 use crate::shard::state::Bounds;
 use crate::shard::{WAKER, listener, ticks};
 
@@ -86,6 +90,26 @@ pub(super) fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>) -> Door {
     Door::new(Arc::clone(site), shard, Arc::new(adopt), Arc::new(has_room))
 }
 
+/// The counts of those who come in, with the bounds on one address and one user.
+pub(super) fn turnstile(config: &Config) -> Turnstile {
+    let limits = &config.limits;
+    let bound = |max| if max == 0 { usize::MAX } else { max };
+    let addresses = AddressLimits {
+        connections_max: bound(limits.connections_per_address_max),
+        pending_max: bound(limits.pending_handshakes_per_address_max),
+        handshakes: Rate::new(
+            limits.handshakes_per_address_per_sec,
+            limits.handshakes_per_address_burst,
+        ),
+        failures: Rate::within(
+            limits.auth_failures_per_address_max,
+            limits.auth_failures_window_secs,
+        ),
+        exempts_loopback: config.exempts_loopback(),
+    };
+    Turnstile::new(addresses, bound(limits.connections_per_user_max))
+}
+
 /// The bounds that every shard enforces.
 pub(super) fn bounds(config: &Config) -> Bounds {
     let limits = &config.limits;
@@ -93,6 +117,13 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         message_bytes_max: limits.message_bytes_max,
         outbox_bytes_max: limits.outbox_bytes_max,
         rooms_per_session_max: limits.rooms_per_session_max,
+        rooms_max: limits.rooms_max,
+        room_members_max: limits.room_members_max,
+        rates: Rates {
+            messages: Rate::new(limits.messages_per_sec, limits.messages_burst),
+            bytes: Rate::new(limits.bytes_per_sec, limits.bytes_burst),
+            strikes_max: u32::try_from(limits.messages_burst).unwrap_or(u32::MAX),
+        },
         message_timeout_ticks: ticks(limits.message_timeout_secs),
         heartbeat_ticks: ticks(limits.heartbeat_secs),
         heartbeat_timeout_ticks: ticks(limits.heartbeat_timeout_secs),

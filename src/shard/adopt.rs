@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 
+use crate::gate::turnstile::Place;
 use crate::protocol::Request;
 
 /// A connection whose handshake succeeded, with everything a session needs to begin.
@@ -19,4 +20,6 @@ pub struct Adopt {
     pub route: usize,
     /// The request, for the handler's `open`.
     pub request: Request,
+    /// What the session has taken of what is bounded by address and user; `None` for one that is bounded by nothing.
+    pub place: Option<Box<Place>>,
 }

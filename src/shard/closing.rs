@@ -163,6 +163,7 @@ impl State {
             self.discard(slot);
         }
         let session = self.sessions.remove(slot as usize);
+        self.seats.take(slot);
         if let Some(extra) = &session.extra {
             self.counters.outbox_bytes -= extra.outbox.bytes();
         }

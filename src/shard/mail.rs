@@ -149,7 +149,7 @@ impl Shard {
 
     /// Makes a session of an upgraded connection.
     fn adopt(&mut self, adopt: Adopt) {
-        let Adopt { stream, response, leftover, route, request } = adopt;
+        let Adopt { stream, response, leftover, route, request, place } = adopt;
         let mut stream = TcpStream::from_std(stream);
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
@@ -167,6 +167,9 @@ impl Shard {
         let tick = self.state.tick;
         self.state.generation = self.state.generation.wrapping_add(1);
         entry.insert(Session::new(stream, self.state.generation, route as u16, tick));
+        if let Some(place) = place {
+            self.state.seats.put(slot, place);
+        }
         let counters = &mut self.state.counters.routes[route];
         counters.sessions += 1;
         counters.opened += 1;

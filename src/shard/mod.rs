@@ -6,7 +6,7 @@
 //! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
 //! [`presence`] says who is in which room.
 
-mod actions;
+pub(crate) mod actions;
 mod adopt;
 mod broadcast;
 mod budget;
@@ -22,6 +22,8 @@ mod output;
 mod pace;
 mod presence;
 mod reading;
+mod rests;
+pub(crate) mod seats;
 mod serve;
 pub(crate) mod service;
 mod session;
@@ -149,6 +151,7 @@ impl Shard {
             }
         }
         self.state.release_held();
+        self.state.end_rests();
         self.accept();
         self.make_room();
         self.read();
@@ -187,7 +190,9 @@ impl Shard {
         let waits = (!self.state.waiting.is_empty()).then_some(WAIT);
         let reads = self.state.chat.as_ref().and_then(|chat| chat.reads.due(now));
         let reads = reads.map(|due| due.saturating_duration_since(now));
-        [backs_off, waits, reads].into_iter().flatten().fold(until_tick, Duration::min)
+        let rests = self.state.next_rest_ends();
+        let rests = rests.map(|until| until.saturating_duration_since(now));
+        [backs_off, waits, reads, rests].into_iter().flatten().fold(until_tick, Duration::min)
     }
 
     fn accept(&mut self) {

@@ -12,45 +12,47 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// The states of a session that steer what a turn does with it.
 pub(crate) mod flag {
     /// In the shard's list of sessions to be read.
-    pub(crate) const READY: u16 = 1;
+    pub(crate) const READY: u32 = 1;
     /// In the shard's list of sessions with output of their own to flush.
-    pub(crate) const TOUCHED: u16 = 1 << 1;
+    pub(crate) const TOUCHED: u32 = 1 << 1;
     /// The kernel takes no more until it says so.
-    pub(crate) const BLOCKED: u16 = 1 << 2;
+    pub(crate) const BLOCKED: u32 = 1 << 2;
     /// The outbox holds something.
-    pub(crate) const QUEUED: u16 = 1 << 3;
+    pub(crate) const QUEUED: u32 = 1 << 3;
     /// A member of more than one room, or served ahead of its turn as long as it was one.
-    pub(crate) const MANY_ROOMS: u16 = 1 << 4;
+    pub(crate) const MANY_ROOMS: u32 = 1 << 4;
     /// Waits for another shard to take what this session published.
-    pub(crate) const PAUSED_BY_HUB: u16 = 1 << 5;
+    pub(crate) const PAUSED_BY_HUB: u32 = 1 << 5;
     /// Waits for a shard, this one or another, that is behind with a room's flush.
-    pub(crate) const PAUSED_BY_ROOM: u16 = 1 << 6;
+    pub(crate) const PAUSED_BY_ROOM: u32 = 1 << 6;
     /// Waits for its own peer to read what is queued for it.
-    pub(crate) const PAUSED_BY_OUTBOX: u16 = 1 << 7;
+    pub(crate) const PAUSED_BY_OUTBOX: u32 = 1 << 7;
     /// Over: out of its rooms, its Close frame on the way; only waits for the peer to hang up.
-    pub(crate) const CLOSING: u16 = 1 << 8;
+    pub(crate) const CLOSING: u32 = 1 << 8;
     /// The write side is shut down.
-    pub(crate) const SHUT: u16 = 1 << 9;
+    pub(crate) const SHUT: u32 = 1 << 9;
     /// The peer's end of the stream was seen coming; a short read does not mean drained.
-    pub(crate) const HUNG_UP: u16 = 1 << 10;
+    pub(crate) const HUNG_UP: u32 = 1 << 10;
     /// A ping went out since anything was heard.
-    pub(crate) const PINGED: u16 = 1 << 11;
+    pub(crate) const PINGED: u32 = 1 << 11;
     /// To be ended as soon as nothing is in the middle of something.
-    pub(crate) const DOOMED: u16 = 1 << 12;
+    pub(crate) const DOOMED: u32 = 1 << 12;
     /// Does not simply get what everyone gets in some chat room of its.
-    pub(crate) const CURSOR: u16 = 1 << 13;
+    pub(crate) const CURSOR: u32 = 1 << 13;
     /// Waits for the log to store what it and others sent.
-    pub(crate) const PAUSED_BY_LOG: u16 = 1 << 14;
+    pub(crate) const PAUSED_BY_LOG: u32 = 1 << 14;
     /// Waits for the log to be read for what it asked for.
-    pub(crate) const PAUSED_BY_READS: u16 = 1 << 15;
+    pub(crate) const PAUSED_BY_READS: u32 = 1 << 15;
+    /// Waits until what it sent is no longer more than it may.
+    pub(crate) const PAUSED_BY_RATE: u32 = 1 << 16;
 
     /// Whatever keeps a session from being read.
-    pub(crate) const PAUSED: u16 = PAUSED_BY_US | PAUSED_BY_OUTBOX;
+    pub(crate) const PAUSED: u32 = PAUSED_BY_US | PAUSED_BY_OUTBOX;
     /// The same, where it is not for the peer to end it.
-    pub(crate) const PAUSED_BY_US: u16 =
-        PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_LOG | PAUSED_BY_READS;
+    pub(crate) const PAUSED_BY_US: u32 =
+        PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_LOG | PAUSED_BY_READS | PAUSED_BY_RATE;
     /// Whatever keeps a broadcast from going straight out of the room's buffer.
-    pub(crate) const NOT_PLAIN: u16 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR;
+    pub(crate) const NOT_PLAIN: u32 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR;
 }
 
 /// A session's place among a room's members.
@@ -83,7 +85,7 @@ pub(crate) struct Session {
     pub(crate) acknowledged: u32,
     /// Messages received, wrapping: for the log line at its end.
     pub(crate) messages: u32,
-    pub(crate) flags: u16,
+    pub(crate) flags: u32,
     /// Index into the server's routes.
     pub(crate) route: u16,
     pub(crate) extra: Option<Box<Extra>>,
@@ -107,7 +109,7 @@ pub(crate) struct Extra {
 }
 
 impl Extra {
-    fn is_needed(&self, flags: u16) -> bool {
+    fn is_needed(&self, flags: u32) -> bool {
         !self.outbox.is_empty()
             || !self.rooms.is_empty()
             || self.partial.is_some()
@@ -135,15 +137,15 @@ impl Session {
         }
     }
 
-    pub(crate) fn has(&self, flags: u16) -> bool {
+    pub(crate) fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
 
-    pub(crate) fn set(&mut self, flags: u16) {
+    pub(crate) fn set(&mut self, flags: u32) {
         self.flags |= flags;
     }
 
-    pub(crate) fn clear(&mut self, flags: u16) {
+    pub(crate) fn clear(&mut self, flags: u32) {
         self.flags &= !flags;
     }
 
@@ -237,9 +239,11 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        // In debug builds mio keeps more than the descriptor, for checks of its own.
+        // In debug builds mio keeps more than the descriptor, for checks of its own, and that has to be aligned.
         let socket = size_of::<TcpStream>() - size_of::<std::os::fd::RawFd>();
-        let bytes = size_of::<Session>() - socket;
+        let bytes = (size_of::<Session>() - socket).next_multiple_of(align_of::<Session>());
+        let padding = if socket > 0 { align_of::<Session>() } else { 0 };
+        let bytes = bytes - padding;
         assert!(bytes <= 64, "{bytes} bytes");
     }
 }

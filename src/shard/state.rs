@@ -1,6 +1,6 @@
 //! What a shard owns and every part of its turn works on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use std::time::Instant;
 use mio::event::Event;
 use slab::Slab;
 
+use crate::gate::users::Users;
 use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::RoomEntry;
@@ -20,6 +21,8 @@ use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
 use crate::shard::presence::COUNT_SECS;
+use crate::shard::rests::Rest;
+use crate::shard::seats::{Rates, Seats};
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
@@ -33,6 +36,9 @@ pub(crate) struct Bounds {
     pub(crate) message_bytes_max: usize,
     pub(crate) outbox_bytes_max: usize,
     pub(crate) rooms_per_session_max: usize,
+    pub(crate) rooms_max: usize,
+    pub(crate) room_members_max: usize,
+    pub(crate) rates: Rates,
     pub(crate) message_timeout_ticks: u32,
     pub(crate) heartbeat_ticks: u32,
     pub(crate) heartbeat_timeout_ticks: u32,
@@ -70,6 +76,12 @@ pub(crate) struct State {
     pub(crate) full: usize,
     /// Sessions that are not read until other shards have caught up with a room, by the room's id.
     pub(crate) held: HashMap<u64, Held>,
+    /// What is kept of those sessions that are bounded by address, user or rate.
+    pub(crate) seats: Seats,
+    /// Sessions of each user on the whole node.
+    pub(crate) users: Arc<Users>,
+    /// Sessions that are not read for a while, the first to be read again first.
+    pub(crate) resting: BinaryHeap<Rest>,
     /// Sessions to be ended at the next safe point, and why.
     pub(crate) doomed: Vec<(u32, CloseReason)>,
     pub(crate) counters: Counters,
@@ -104,13 +116,14 @@ pub(crate) struct Parts {
     pub(crate) hub: Arc<Hub>,
     pub(crate) routes: Rc<[Service]>,
     pub(crate) chat: Option<Settings>,
+    pub(crate) users: Arc<Users>,
     pub(crate) bounds: Bounds,
     pub(crate) connections: Arc<Connections>,
 }
 
 impl State {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { shard, hub, routes, chat, bounds, connections } = parts;
+        let Parts { shard, hub, routes, chat, users, bounds, connections } = parts;
         let counters = Counters {
             routes: routes.iter().map(|_| RouteCounters::default()).collect(),
             ..Counters::default()
@@ -133,6 +146,9 @@ impl State {
             waiting: VecDeque::new(),
             full: 0,
             held: HashMap::new(),
+            seats: Seats::new(Instant::now()),
+            users,
+            resting: BinaryHeap::new(),
             doomed: Vec::new(),
             counters,
             steps: 0,
@@ -189,7 +205,7 @@ impl State {
     }
 
     /// Stops reading the session for one of the reasons in [`flag::PAUSED`].
-    pub(crate) fn pause(&mut self, slot: u32, why: u16) {
+    pub(crate) fn pause(&mut self, slot: u32, why: u32) {
         let session = &mut self.sessions[slot as usize];
         if !session.has(flag::PAUSED) {
             self.counters.paused += 1;
@@ -199,7 +215,7 @@ impl State {
     }
 
     /// Reads the session again, unless there is another reason not to.
-    pub(crate) fn resume(&mut self, slot: u32, why: u16) {
+    pub(crate) fn resume(&mut self, slot: u32, why: u32) {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return };
         if !session.has(why) {
             return;
@@ -249,5 +265,6 @@ impl State {
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }
+        self.seats.shrink(self.sessions.capacity());
     }
 }

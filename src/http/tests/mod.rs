@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    gate::origin::OriginRule,
+    gate::{addresses::AddressLimits, origin::OriginRule, turnstile::Turnstile},
     http::{Connections, Door, Limits, Phase, Readiness, Route, Routes, Settings, Site},
     shard::Adopt,
 };
@@ -48,6 +48,7 @@ struct Options {
     mailbox: usize,
     demo: bool,
     origin_rule: OriginRule,
+    address_limits: AddressLimits,
 }
 
 struct Server {
@@ -80,6 +81,7 @@ fn serve(options: impl FnOnce(&mut Options), test: impl AsyncFnOnce(Server)) {
                 mailbox: 64,
                 demo: true,
                 origin_rule: OriginRule::Loopback,
+                address_limits: AddressLimits::NONE,
             };
             options(&mut chosen);
             test(Server::start(chosen, metrics).await).await;
@@ -102,6 +104,7 @@ impl Server {
             routes: Routes::new(routes.into()).expect("the routes are right"),
             limits: options.limits,
             origin_rule: options.origin_rule,
+            turnstile: Arc::new(Turnstile::new(options.address_limits, usize::MAX)),
             demo: options.demo,
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),

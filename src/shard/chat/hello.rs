@@ -17,6 +17,11 @@ impl State {
         let Some(shared) = &self.chat else { return };
         let authenticated =
             shared.authenticate.as_ref().and_then(|authenticate| authenticate(request));
+        if let Some(identity) = &authenticated
+            && self.seat_user(slot, &identity.user).is_err()
+        {
+            self.doom(slot, CloseReason::Handler(Close::new(4429_u16, "too many connections")));
+        }
         let access =
             authenticated.map(Access::full).map(Arc::new).or_else(|| request.access.clone());
         let chat = ChatSession { access, pinged: self.tick, ..ChatSession::default() };

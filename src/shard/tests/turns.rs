@@ -14,7 +14,9 @@ use crossbeam_channel::bounded;
 use mio::{Events, Poll, Waker};
 
 use super::peer::parse;
+use crate::gate::addresses::AddressLimits;
 use crate::gate::origin::OriginRule;
+use crate::gate::turnstile::Turnstile;
 use crate::http::{Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site};
 use crate::hub::Hub;
 use crate::hub::directory::{Directory, RoomEntry};
@@ -23,6 +25,7 @@ use crate::hub::placement::Placement;
 use crate::protocol::frame::encode;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
+use crate::shard::seats::Rates;
 use crate::shard::service::Service;
 use crate::shard::state::{Bounds, Parts};
 use crate::shard::{Adopt, EVENTS_PER_TURN, Shard, WAKER, Wiring, listener};
@@ -81,7 +84,15 @@ impl Turns {
         let routes: Rc<[Service]> =
             Rc::new([Service::Handler(Arc::new(Passes)), Service::Handler(Arc::new(Echo))]);
         let connections = Arc::new(Connections::new(10_000));
-        let parts = Parts { shard: 0, hub, routes, chat: None, bounds: bounds(), connections };
+        let parts = Parts {
+            shard: 0,
+            hub,
+            routes,
+            chat: None,
+            users: Default::default(),
+            bounds: bounds(),
+            connections,
+        };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = listener::bind(any).expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -128,8 +139,14 @@ impl Turns {
         };
         let stream = TcpStream::from(OwnedFd::from(server));
         let (response, leftover) = (Vec::new(), Bytes::new());
-        let adopted =
-            self.port.adopt(Box::new(Adopt { stream, response, leftover, route, request }));
+        let adopted = self.port.adopt(Box::new(Adopt {
+            stream,
+            response,
+            leftover,
+            route,
+            request,
+            place: None,
+        }));
         assert!(adopted.is_ok(), "the mailbox has room");
         Peer(client)
     }
@@ -313,6 +330,9 @@ fn bounds() -> Bounds {
         message_bytes_max: 1 << 20,
         outbox_bytes_max: 1 << 30,
         rooms_per_session_max: 1000,
+        rooms_max: usize::MAX,
+        room_members_max: usize::MAX,
+        rates: Rates::default(),
         message_timeout_ticks: 10_000,
         heartbeat_ticks: 10_000,
         heartbeat_timeout_ticks: 20_000,
@@ -335,6 +355,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         routes: Routes::new(Vec::new()).expect("no routes"),
         limits,
         origin_rule: OriginRule::Loopback,
+        turnstile: Arc::new(Turnstile::new(AddressLimits::NONE, usize::MAX)),
         demo: false,
         connections: Arc::clone(connections),
         readiness,

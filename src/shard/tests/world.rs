@@ -21,6 +21,7 @@ use crate::hub::placement::Placement;
 use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame};
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
+use crate::shard::seats::Rates;
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::state::{Bounds, Parts, State};
@@ -71,7 +72,7 @@ impl World {
         let (((own, _), poll), ((other, elsewhere), other_poll)) = (port(), port());
         let directory = Directory::new(1);
         for room in (0..rooms).filter(|room| has_members_elsewhere(*room)) {
-            directory.enter(0, &name(room), 1);
+            directory.enter(0, &name(room), 1, usize::MAX);
         }
         let ports = [own, other].into();
         let placement = Placement::new(2);
@@ -81,13 +82,24 @@ impl World {
             message_bytes_max: 1 << 20,
             outbox_bytes_max: 1 << 30,
             rooms_per_session_max: rooms,
+            rooms_max: usize::MAX,
+            room_members_max: usize::MAX,
+            rates: Rates::default(),
             message_timeout_ticks: 1000,
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
             close_timeout_ticks: 1000,
         };
         let connections = Arc::new(Connections::new(1000));
-        let state = State::new(Parts { shard: 0, hub, routes, chat: None, bounds, connections });
+        let state = State::new(Parts {
+            shard: 0,
+            hub,
+            routes,
+            chat: None,
+            users: Default::default(),
+            bounds,
+            connections,
+        });
         Self {
             state,
             elsewhere,

@@ -91,6 +91,9 @@ impl Hall {
             message_bytes_max: 1 << 20,
             outbox_bytes_max: 64 * 1024,
             rooms_per_session_max: ROOMS_MAX,
+            rooms_max: usize::MAX,
+            room_members_max: usize::MAX,
+            rates: crate::shard::seats::Rates::default(),
             message_timeout_ticks: 1000,
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
@@ -101,6 +104,7 @@ impl Hall {
             hub,
             routes: Rc::new([Service::Chat]),
             chat: Some(settings(&log)),
+            users: Default::default(),
             bounds,
             connections: Arc::new(Connections::new(1000)),
         });
