@@ -10,6 +10,7 @@ use toml::Value;
 use super::setting::{Setting, choice};
 use super::table::{Key, Range, config};
 use crate::gate::allowed::{AllowedHost, AllowedOrigin};
+use crate::gate::proxies::ProxyNetwork;
 use crate::rooms::rules::RoomRule;
 
 config! {
@@ -23,6 +24,13 @@ config! {
         /// Allows admin_listen to be an address that other machines reach, as a scraper outside a container must.
         /// Whoever reaches it can read the metrics.
         admin_open_to_network: bool = false;
+        /// The networks of the proxies in front of the server, whose word on a client's address is taken.
+        proxies: Vec<ProxyNetwork> = Vec::new();
+        /// The header in which these proxies name the client. They must set or extend it in every request; the other
+        /// one is not looked at.
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor;
+        /// Whether every connection of these proxies begins with a header of the PROXY protocol, version 1 or 2.
+        proxy_protocol: bool = false;
         /// Threads that serve sessions, each with its own listener. 0 takes one for each core that the process may
         /// really use: the affinity mask and the CPU quota of a container count.
         shards: usize [0..=128 shards] = 0;
@@ -195,6 +203,18 @@ choice! {
         /// Always.
         On = "on",
         /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// The header in which proxies name the client.
+    ProxyHeader {
+        /// X-Forwarded-For.
+        XForwardedFor = "x-forwarded-for",
+        /// Forwarded (RFC 7239).
+        Forwarded = "forwarded",
+        /// None: it is told by the PROXY protocol, or not at all.
         Off = "off",
     }
 }

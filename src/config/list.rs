@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::setting::{Fault, Setting};
 use crate::gate::allowed::{AllowedHost, AllowedOrigin};
+use crate::gate::proxies::ProxyNetwork;
 
 /// Entries that are looked through for each request.
 const ENTRIES_MAX: usize = 1_000;
@@ -24,6 +25,11 @@ impl Entry for AllowedOrigin {
 
 impl Entry for AllowedHost {
     const LIST: &'static str = "a list of at most 1000 hosts such as [\"chat.example.com\"]";
+}
+
+impl Entry for ProxyNetwork {
+    const LIST: &'static str =
+        "a list of at most 1000 networks such as [\"10.0.0.0/8\"], or of addresses";
 }
 
 impl<T: Entry> Setting for Vec<T> {

@@ -29,10 +29,11 @@ mod suggestion;
 mod table;
 
 pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
+pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
     Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Origins,
-    Relay, SECTIONS, Server, Synchronous, Telemetry,
+    ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
-use super::{AllowedHost, AllowedOrigin, Config, Demo, KEYS, rooms};
+use super::{AllowedHost, AllowedOrigin, Config, Demo, KEYS, ProxyNetwork, rooms};
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -25,6 +25,7 @@ impl Config {
             data_dir_is_a_directory,
             all_may_read_what_one_may,
             wildcards_are_meant,
+            proxies_are_named,
             a_message_fits_its_burst,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
@@ -47,6 +48,12 @@ impl Config {
                 "server.admin_open_to_network = true: whoever reaches {} can read the metrics",
                 self.server.admin_listen
             ));
+        }
+        if self.server.proxies.iter().any(ProxyNetwork::is_everything) {
+            warnings.push(
+                "server.proxies has a network of all there is: whoever connects may say that they are anybody"
+                    .to_owned(),
+            );
         }
         warnings.extend(rooms::warnings(self));
         warnings
@@ -136,6 +143,14 @@ fn a_message_fits_its_burst(config: &Config) -> Option<Problem> {
     (limits.bytes_per_sec > 0 && limits.bytes_burst < limits.message_bytes_max as u64).then(|| {
         let reason = "a message larger than the burst could never be sent";
         Problem::among(config, &["limits.bytes_burst", "limits.message_bytes_max"], reason)
+    })
+}
+
+fn proxies_are_named(config: &Config) -> Option<Problem> {
+    (config.server.proxy_protocol && config.server.proxies.is_empty()).then(|| {
+        let reason =
+            "the PROXY protocol is believed of nobody but proxies whose networks are named";
+        Problem::among(config, &["server.proxy_protocol", "server.proxies"], reason)
     })
 }
 
@@ -233,6 +248,31 @@ mod tests {
         both("127.0.0.1:80", "0.0.0.0:80", "same port");
         both("127.0.0.1:80", "127.0.0.2:80", "");
         both("127.0.0.1:0", "127.0.0.1:0", "");
+    }
+
+    #[test]
+    fn proxies_need_a_name() {
+        check(
+            |c| c.server.proxy_protocol = true,
+            "server.proxy_protocol = true and server.proxies = []",
+        );
+        let named = |c: &mut Config| {
+            c.server.proxy_protocol = true;
+            c.server.proxies = vec!["0.0.0.0/0".parse().unwrap()];
+        };
+        check(named, "");
+        let mut config = Config::default();
+        named(&mut config);
+        assert!(config.warnings()[0].starts_with("server.proxies"));
+    }
+
+    #[test]
+    fn a_message_must_fit_its_burst() {
+        check(
+            |c| c.limits.bytes_burst = 1000,
+            "limits.bytes_burst = 1000 and limits.message_bytes_max",
+        );
+        check(|c| (c.limits.bytes_burst, c.limits.bytes_per_sec) = (1000, 0), "");
     }
 
     #[test]

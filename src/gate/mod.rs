@@ -9,6 +9,7 @@ pub mod host;
 mod network;
 pub mod origin;
 pub mod permissions;
+pub mod proxies;
 pub(crate) mod rate;
 pub mod turnstile;
 pub mod users;

@@ -98,7 +98,9 @@ impl Proxies {
         for element in elements {
             let element = str::from_utf8(element).ok().map(str::trim);
             // What cannot be read is not skipped: beyond it nobody vouches for anything.
-            let Some(before) = element.and_then(|element| self.header.address(element)) else { break };
+            let Some(before) = element.and_then(|element| self.header.address(element)) else {
+                break;
+            };
             client = before;
             if !self.trusts(client.ip()) {
                 break;

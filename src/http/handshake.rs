@@ -16,10 +16,10 @@ use tokio::{
 };
 
 use crate::{
-    gate::addresses::Arrival,
+    gate::addresses::{Arrival, Excess},
     http::{
         door::Pending,
-        linger,
+        linger, proxy_protocol,
         reception::{Accepted, Outcome, Reception},
         refusal::Refusal,
         wire::{Tap, Wire},
@@ -30,7 +30,10 @@ use crate::{
 /// An accepted connection on the control runtime.
 struct Visit {
     pending: Pending,
+    /// Whoever is at the other end, as far as it is known before there is a request.
     peer: SocketAddr,
+    /// Counts it for that address; `None` while it is not known, or not before there is a request.
+    arrival: Option<Arrival>,
     accepted: Instant,
 }
 
@@ -41,23 +44,17 @@ pub(super) async fn run(
     peer: SocketAddr,
     accepted: Instant,
 ) {
-    let visit = Visit { pending, peer, accepted };
+    let mut visit = Visit { pending, peer, arrival: None, accepted };
     let Ok(stream) = TcpStream::from_std(stream) else { return visit.count(Refusal::Lost) };
-    let arrival = match visit.pending.site.turnstile.addresses.arrive(peer.ip()) {
-        Ok(arrival) => arrival,
-        // Not even a farewell: what would wait for the peer to read it is what there is too much of.
-        Err(excess) => return visit.count(Refusal::Excess(excess)),
-    };
-    let begun = match arrival.check() {
-        Ok(()) => visit.first_byte(&stream).await,
-        Err(excess) => Err(Refusal::Excess(excess)),
-    };
-    match begun {
+    match visit.begin(&stream).await {
         // Boxed, because everything up to here is all that a silent connection costs.
-        Ok(()) => Box::pin(visit.converse(stream, arrival)).await,
+        Ok(()) => Box::pin(visit.converse(stream)).await,
         Err(refusal) => {
             visit.count(refusal);
-            if let Some(last_words) = refusal.bytes() {
+            // Where there are too many connections, none is kept for the peer to read a farewell.
+            let last_words =
+                if refusal == Refusal::Excess(Excess::Pending) { None } else { refusal.bytes() };
+            if let Some(last_words) = last_words {
                 Box::pin(linger::close(stream, Some(last_words))).await;
             }
         }
@@ -67,6 +64,25 @@ pub(super) async fn run(
 impl Visit {
     fn deadline(&self) -> Instant {
         self.accepted + self.pending.site.limits.handshake_timeout
+    }
+
+    /// Waits until the peer has something to say, and finds out who it is where that can be known before.
+    async fn begin(&mut self, stream: &TcpStream) -> Result<(), Refusal> {
+        let site = Arc::clone(&self.pending.site);
+        if site.proxies.expects_protocol(self.peer.ip()) {
+            self.first_byte(stream).await?;
+            let header = proxy_protocol::read(stream, self.peer);
+            let read = time::timeout_at(self.deadline(), header).await;
+            self.peer = read.unwrap_or(Err(Refusal::Timeout))?;
+        }
+        if !site.proxies.forwards(self.peer.ip()) {
+            let arrival = site.turnstile.addresses.arrive(self.peer.ip());
+            self.arrival
+                .insert(arrival.map_err(Refusal::Excess)?)
+                .check()
+                .map_err(Refusal::Excess)?;
+        }
+        self.first_byte(stream).await
     }
 
     fn count(&self, refusal: Refusal) {
@@ -99,10 +115,10 @@ impl Visit {
     }
 
     /// Speaks HTTP until the connection is upgraded, refused or done.
-    async fn converse(self, stream: TcpStream, arrival: Arrival) {
+    async fn converse(mut self, stream: TcpStream) {
         let tap = Tap::default();
         let site = Arc::clone(&self.pending.site);
-        let reception = Reception::new(site, self.peer, arrival, tap.clone());
+        let reception = Reception::new(site, self.peer, self.arrival.take(), tap.clone());
         let mut connection =
             self.pending.site.http.serve_connection(Wire::new(stream, tap), reception);
         let conversation = async {

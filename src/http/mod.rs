@@ -12,6 +12,7 @@ mod door;
 mod handshake;
 mod linger;
 mod pages;
+mod proxy_protocol;
 mod readiness;
 mod reception;
 mod refusal;

@@ -27,7 +27,8 @@ pub(super) async fn read(stream: &TcpStream, peer: SocketAddr) -> Result<SocketA
     fill(stream, &mut header, PREFIX_BYTES).await?;
     if header == v2::PROTOCOL_PREFIX {
         fill(stream, &mut header, V2_HEAD_BYTES).await?;
-        let rest = usize::from(header[V2_HEAD_BYTES - 2]) << 8 | usize::from(header[V2_HEAD_BYTES - 1]);
+        let rest =
+            usize::from(header[V2_HEAD_BYTES - 2]) << 8 | usize::from(header[V2_HEAD_BYTES - 1]);
         if rest > V2_REST_BYTES_MAX {
             return Err(Refusal::ProxyProtocol);
         }

@@ -4,16 +4,16 @@ use std::{
     cell::RefCell,
     convert::Infallible,
     future::{Ready, ready},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response,
+    HeaderMap, Method, Request, Response,
     body::{Body, Incoming},
-    header,
+    header::{self, HeaderValue},
     service::Service,
 };
 
@@ -52,17 +52,30 @@ pub(super) struct Accepted {
     pub(super) place: Option<Box<Place>>,
 }
 
+/// Whose request it is.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    address: SocketAddr,
+    arrival: &'a Arrival,
+}
+
 /// Serves one connection's requests.
 pub(super) struct Reception {
     site: Arc<Site>,
     peer: SocketAddr,
-    arrival: Arrival,
+    /// Counts whoever this is; `None` for a proxy, each of whose requests may be somebody else's.
+    arrival: Option<Arrival>,
     tap: Tap,
     outcome: RefCell<Outcome>,
 }
 
 impl Reception {
-    pub(super) const fn new(site: Arc<Site>, peer: SocketAddr, arrival: Arrival, tap: Tap) -> Self {
+    pub(super) const fn new(
+        site: Arc<Site>,
+        peer: SocketAddr,
+        arrival: Option<Arrival>,
+        tap: Tap,
+    ) -> Self {
         Self { site, peer, arrival, tap, outcome: RefCell::new(Outcome::Nothing) }
     }
 
@@ -70,10 +83,41 @@ impl Reception {
         self.outcome.into_inner()
     }
 
+    /// Finds out whose request it is.
+    fn receive(
+        &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
+        let turnstile = &self.site.turnstile;
+        let forwarded;
+        let arrival = match &self.arrival {
+            Some(arrival) => arrival,
+            None => {
+                forwarded = turnstile.addresses.arrive(client.ip()).map_err(Refusal::Excess)?;
+                forwarded.check().map_err(Refusal::Excess)?;
+                &forwarded
+            }
+        };
+        if self.site.proxies.is_empty() && is_forwarded(request.headers(), client.ip()) {
+            turnstile.note_forwarded(client.ip());
+        }
+        self.judge(request, Caller { address: client, arrival })
+    }
+
+    /// Whose request it is: the peer's, or whom a proxy names that is one of ours.
+    fn client(&self, headers: &HeaderMap) -> SocketAddr {
+        let proxies = &self.site.proxies;
+        let Some(name) = proxies.header.name() else { return self.peer };
+        let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        proxies.client(self.peer, lines)
+    }
+
     /// Checks from the outside in, so that a stranger learns nothing about the inside.
     fn judge(
         &self,
         request: Request<Incoming>,
+        caller: Caller<'_>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
         if self.site.readiness.phase() == Phase::Draining {
             return Err(Refusal::Draining);
@@ -100,7 +144,7 @@ impl Reception {
             });
         }
         upgrade::check(&request)?;
-        self.admit(request, found, visitor)
+        self.admit(request, found, visitor, caller)
     }
 
     fn admit(
@@ -108,12 +152,13 @@ impl Reception {
         mut request: Request<Incoming>,
         found: Match,
         visitor: Visitor,
+        caller: Caller<'_>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
         let access = None;
         visitor.admit(access.is_some()).map_err(Refusal::Foreign)?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
         let total = self.site.connections.count();
-        let place = self.site.turnstile.admit(&self.arrival, access.as_ref(), total);
+        let place = self.site.turnstile.admit(caller.arrival, access.as_ref(), total);
         let place = place.map_err(Refusal::Excess)?;
         let Match { route, room } = found;
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
@@ -122,7 +167,7 @@ impl Reception {
         let request = protocol::Request {
             uri: head.uri,
             headers: head.headers,
-            address: self.peer,
+            address: caller.address,
             room,
             access,
         };
@@ -137,9 +182,10 @@ impl Service<Request<Incoming>> for Reception {
     type Future = Ready<Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (response, outcome) = self.judge(request).unwrap_or_else(|refusal| {
+        let client = self.client(request.headers());
+        let (response, outcome) = self.receive(request, client).unwrap_or_else(|refusal| {
             refusal.count();
-            tracing::debug!(peer = %self.peer, reason = refusal.label(), "refused: {}", refusal.text());
+            tracing::debug!(peer = %client, reason = refusal.label(), "refused: {}", refusal.text());
             (refusal.response(), Outcome::Refused)
         });
         self.tap.set(!matches!(outcome, Outcome::Accepted(_)));
@@ -156,6 +202,16 @@ pub(super) fn authority(request: &Request<Incoming>) -> Result<Authority<'_>, Re
     let field = field.and_then(Authority::parse).ok_or(Refusal::Host)?;
     let Some(authority) = request.uri().authority() else { return Ok(field) };
     Authority::parse(authority.as_str()).ok_or(Refusal::Host)
+}
+
+/// Whether a request from inside says that it is somebody's outside.
+fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
+    let is_inside = match peer.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    is_inside
+        && (headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED))
 }
 
 fn show(page: &Page, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {

@@ -26,6 +26,8 @@ const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("5");
 pub enum Refusal {
     /// What came is not an HTTP/1 request.
     Malformed,
+    /// A proxy's connection that does not begin with a header of the PROXY protocol.
+    ProxyProtocol,
     /// Not exactly one `Host`, or one that names no host.
     Host,
     /// An upgrade asked for in HTTP/1.0, which has none (RFC 6455, section 4.2.1).
@@ -77,7 +79,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 22] = [
+    pub const LABELS: [&'static str; 23] = [
         "bad_request",
         "host",
         "not_found",
@@ -100,6 +102,7 @@ impl Refusal {
         "address_failures",
         "address_connections",
         "user_connections",
+        "proxy_protocol",
     ];
 
     /// The label under which this refusal is counted.
@@ -135,6 +138,7 @@ impl Refusal {
             Self::Foreign(Foreign::Origin | Foreign::UnlistedOrigin) => 15,
             Self::Foreign(Foreign::NoOrigin) => 16,
             Self::Excess(excess) => 17 + excess as usize,
+            Self::ProxyProtocol => 22,
         }
     }
 
@@ -143,6 +147,7 @@ impl Refusal {
     pub const fn status(self) -> Option<StatusCode> {
         Some(match self {
             Self::Malformed
+            | Self::ProxyProtocol
             | Self::Host
             | Self::HttpVersion
             | Self::NoUpgrade
@@ -160,9 +165,7 @@ impl Refusal {
             Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Excess(Excess::Pending) | Self::Silent | Self::Evicted | Self::Lost => {
-                return None;
-            }
+            Self::Silent | Self::Evicted | Self::Lost => return None,
             Self::Excess(_) => StatusCode::TOO_MANY_REQUESTS,
         })
     }
@@ -171,6 +174,9 @@ impl Refusal {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
+            Self::ProxyProtocol => {
+                "a connection from there begins with a header of the PROXY protocol"
+            }
             Self::Malformed => "the request is not valid HTTP/1.1",
             Self::Host => "exactly one Host field with a host name is needed",
             Self::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
@@ -205,6 +211,9 @@ impl Refusal {
             Self::Version => "this server speaks version 13 of the WebSocket protocol",
             Self::UpgradeRequired => "this path speaks WebSocket: open it with new WebSocket(url)",
             Self::HeaderTooLarge => "the request has too many or too large header fields",
+            Self::Excess(Excess::Pending) => {
+                "this address has too many connections that are not open yet"
+            }
             Self::Excess(Excess::Handshakes) => "too many connections too soon after each other",
             Self::Excess(Excess::Failures) => "too many attempts to authenticate failed",
             Self::Excess(Excess::Connections) => "this address has too many connections",
@@ -212,7 +221,7 @@ impl Refusal {
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
-            Self::Excess(Excess::Pending) | Self::Silent | Self::Evicted | Self::Lost => "",
+            Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }
 

@@ -6,7 +6,7 @@ use hyper::server::conn::http1;
 use tokio::runtime::Handle;
 
 use crate::{
-    gate::{origin::OriginRule, turnstile::Turnstile},
+    gate::{origin::OriginRule, proxies::Proxies, turnstile::Turnstile},
     http::{connections::Connections, pages::Pages, readiness::Readiness, refusal, routes::Routes},
     metrics::HANDSHAKE_DURATION,
 };
@@ -37,6 +37,8 @@ pub struct Settings {
     pub origin_rule: OriginRule,
     /// The counts of those who come in, and their bounds.
     pub turnstile: Arc<Turnstile>,
+    /// Whose word on a client's address is taken.
+    pub proxies: Proxies,
     /// Whether the demo page is served.
     pub demo: bool,
     /// The count of sessions on all shards.
@@ -53,6 +55,7 @@ pub struct Site {
     pub(super) limits: Limits,
     pub(super) origin_rule: OriginRule,
     pub(super) turnstile: Arc<Turnstile>,
+    pub(super) proxies: Proxies,
     pub(super) pages: Pages,
     pub(super) connections: Arc<Connections>,
     pub(super) readiness: Arc<Readiness>,
@@ -72,6 +75,7 @@ impl Site {
             limits: settings.limits,
             origin_rule: settings.origin_rule,
             turnstile: settings.turnstile,
+            proxies: settings.proxies,
             pages: Pages::new(settings.demo),
             connections: settings.connections,
             readiness: settings.readiness,

@@ -125,6 +125,7 @@ impl Builder {
             limits: handshake_limits(&self.config),
             origin_rule: origin_rule(&self.config),
             turnstile: Arc::clone(&turnstile),
+            proxies: wiring::proxies(&self.config),
             demo: self.config.shows_demo(),
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),

@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use mio::{Poll, Waker};
 
-use crate::config::Config;
+use crate::config::{Config, ProxyHeader};
 use crate::gate::addresses::AddressLimits;
+use crate::gate::proxies::{Header, Proxies};
 use crate::gate::rate::Rate;
 use crate::gate::turnstile::Turnstile;
 use crate::http::{Door, Site};
@@ -88,6 +89,17 @@ pub(super) fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>) -> Door {
     let has_room = move || port.ring();
     let adopt = move |adopt| hub.adopt(shard, adopt);
     Door::new(Arc::clone(site), shard, Arc::new(adopt), Arc::new(has_room))
+}
+
+/// Whose word on a client's address is taken.
+pub(super) fn proxies(config: &Config) -> Proxies {
+    let header = match config.server.proxy_header {
+        ProxyHeader::Off => Header::Off,
+        ProxyHeader::XForwardedFor => Header::XForwardedFor,
+        ProxyHeader::Forwarded => Header::Forwarded,
+    };
+    let networks = config.server.proxies.clone();
+    Proxies { networks, header, speaks_protocol: config.server.proxy_protocol }
 }
 
 /// The counts of those who come in, with the bounds on one address and one user.

@@ -105,6 +105,7 @@ impl Server {
             limits: options.limits,
             origin_rule: options.origin_rule,
             turnstile: Arc::new(Turnstile::new(options.address_limits, usize::MAX)),
+            proxies: Default::default(),
             demo: options.demo,
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),

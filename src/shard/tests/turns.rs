@@ -356,6 +356,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         limits,
         origin_rule: OriginRule::Loopback,
         turnstile: Arc::new(Turnstile::new(AddressLimits::NONE, usize::MAX)),
+        proxies: Default::default(),
         demo: false,
         connections: Arc::clone(connections),
         readiness,
