@@ -40,9 +40,15 @@ fn enters(server: &Server, stream: TcpStream, lines: &[&str], client: &str) -> T
 }
 
 #[track_caller]
-fn is_refused(server: &Server, stream: &TcpStream, lines: &[&str], expected: u16, reason: &str) {
+fn is_refused(
+    server: &Server,
+    connect: impl FnOnce() -> TcpStream,
+    lines: &[&str],
+    expected: u16,
+    reason: &str,
+) {
     let before = refused(server, reason);
-    let head = ask(stream, handshake("/relay/a", lines));
+    let head = ask(&connect(), handshake("/relay/a", lines));
     assert_eq!(status(&head), expected, "{lines:?}: {head}");
     assert_eq!(refused(server, reason), before + 1.0);
 }
@@ -59,13 +65,13 @@ fn x_forwarded_for_is_believed_of_proxies_alone() {
     let _six = enter("2001:db8::1", "[2001:db8::1]:0");
     // One session for each address, and for each /64.
     for taken in ["198.51.100.7", "1.1.1.1, 198.51.100.7", "2001:db8::ffff"] {
-        is_refused(&server, &connect(PROXY), &[&of(taken)], 429, "address_connections");
+        is_refused(&server, || connect(PROXY), &[&of(taken)], 429, "address_connections");
     }
     // Who is no proxy is whoever it is.
     let stranger = connect(STRANGER);
     let own = stranger.local_addr().expect("an address").to_string();
     let _stranger = enters(&server, stranger, &[&of("198.51.100.7")], &own);
-    is_refused(&server, &connect(STRANGER), &[&of("1.2.3.4")], 429, "address_connections");
+    is_refused(&server, || connect(STRANGER), &[&of("1.2.3.4")], 429, "address_connections");
     // The other header is not looked at.
     let lines = [&*of("198.51.100.10"), "Forwarded: for=1.2.3.4"];
     let _tenth = enters(&server, connect(PROXY), &lines, "198.51.100.10:0");
@@ -113,8 +119,8 @@ fn the_proxy_protocol_is_spoken_with_proxies_alone() {
     let _six = enters(&server, connect(PROXY, six), &[], "[2001:db8::1]:1234");
     let binary = version_2([198, 51, 100, 8], 77);
     let _second = enters(&server, connect(PROXY, &binary), &[], "198.51.100.8:77");
-    is_refused(&server, &connect(PROXY, text), &[], 429, "address_connections");
-    is_refused(&server, &connect(PROXY, &binary), &[], 429, "address_connections");
+    is_refused(&server, || connect(PROXY, text), &[], 429, "address_connections");
+    is_refused(&server, || connect(PROXY, &binary), &[], 429, "address_connections");
     // It speaks for itself.
     for own in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
         let stream = connect(PROXY, own);
@@ -130,9 +136,9 @@ fn the_proxy_protocol_is_spoken_with_proxies_alone() {
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
         &[b"PROXY ".as_slice(), &[b'x'; 200]].concat(),
     ] {
-        is_refused(&server, &connect(PROXY, bad), &[], 400, "proxy_protocol");
+        is_refused(&server, || connect(PROXY, bad), &[], 400, "proxy_protocol");
     }
-    is_refused(&server, &connect(STRANGER, text), &[], 400, "bad_request");
+    is_refused(&server, || connect(STRANGER, text), &[], 400, "bad_request");
     // Who is none and says nothing of the kind is served as ever; a proxy may say who it connects for in two steps.
     let plain = connect(STRANGER, b"");
     let own = plain.local_addr().expect("an address").to_string();
