@@ -10,6 +10,7 @@ use toml::Value;
 use super::setting::{Setting, choice};
 use super::table::{Key, Range, config};
 use crate::gate::allowed::{AllowedHost, AllowedOrigin};
+use crate::gate::keys::AccessKey;
 use crate::gate::proxies::ProxyNetwork;
 use crate::rooms::rules::RoomRule;
 
@@ -19,11 +20,12 @@ config! {
         /// The public address: WebSocket connections and the demo page. Port 0 takes any free port.
         /// A host name is resolved once, at start; its first IPv4 address is taken.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
-        /// The operator's address: /metrics, /healthz and /readyz, over plain HTTP and without credentials.
+        /// The operator's address: /metrics, /healthz and /readyz, over plain HTTP. Programs of this machine need no
+        /// key; where it is not a loopback address there must be keys, and nobody else is answered without one.
         admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
-        /// Allows admin_listen to be an address that other machines reach, as a scraper outside a container must.
-        /// Whoever reaches it can read the metrics.
-        admin_open_to_network: bool = false;
+        /// Who may ask the operator's address from elsewhere, by "Authorization: Bearer": a name, scopes out of
+        /// metrics and health, and the hash of a key. Several at once let one be replaced while another holds.
+        admin_keys: Vec<AccessKey> = Vec::new();
         /// The networks of the proxies in front of the server, whose word on a client's address is taken.
         proxies: Vec<ProxyNetwork> = Vec::new();
         /// The header in which these proxies name the client. They must set or extend it in every request; the other

@@ -7,6 +7,7 @@ use toml::Value;
 
 use super::setting::{Fault, Setting};
 use crate::gate::allowed::{AllowedHost, AllowedOrigin};
+use crate::gate::keys::AccessKey;
 use crate::gate::proxies::ProxyNetwork;
 
 /// Entries that are looked through for each request.
@@ -16,6 +17,8 @@ const ENTRIES_MAX: usize = 1_000;
 pub(super) trait Entry: FromStr<Err: Display> + Display {
     /// Which lists are accepted, as a phrase that follows "must be".
     const LIST: &'static str;
+    /// Whether what is wrong must not be shown, because it may be a secret in the place of something that is none.
+    const IS_SECRET: bool = false;
 }
 
 impl Entry for AllowedOrigin {
@@ -25,6 +28,11 @@ impl Entry for AllowedOrigin {
 
 impl Entry for AllowedHost {
     const LIST: &'static str = "a list of at most 1000 hosts such as [\"chat.example.com\"]";
+}
+
+impl Entry for AccessKey {
+    const LIST: &'static str = "a list of at most 1000 keys such as [\"grafana:metrics,health:HASH\"], hashed by \"uproar key\"";
+    const IS_SECRET: bool = true;
 }
 
 impl Entry for ProxyNetwork {
@@ -53,7 +61,8 @@ impl<T: Entry> Setting for Vec<T> {
                 Some(Err(error)) => error.to_string(),
                 None => "is no text".to_owned(),
             };
-            Some(Fault { below: format!("[{at}]"), value: value.clone(), reason })
+            let value = if T::IS_SECRET { Value::String("***".to_owned()) } else { value.clone() };
+            Some(Fault { below: format!("[{at}]"), value, reason })
         };
         entries.filter_map(fault).collect()
     }

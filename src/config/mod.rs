@@ -29,6 +29,7 @@ mod suggestion;
 mod table;
 
 pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
+pub use crate::gate::keys::{AccessKey, KeyHash, NoKey};
 pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{

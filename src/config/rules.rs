@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
 use super::{AllowedHost, AllowedOrigin, Config, Demo, KEYS, ProxyNetwork, rooms};
+use crate::http::ADMIN_SCOPES;
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -22,6 +23,7 @@ impl Config {
             addresses_differ,
             public_address_is_meant,
             admin_address_is_meant,
+            admin_keys_are_of_use,
             data_dir_is_a_directory,
             all_may_read_what_one_may,
             wildcards_are_meant,
@@ -41,12 +43,6 @@ impl Config {
                 "auth.open_to_network = true: whoever reaches {}, if only through a proxy, can read and write every \
                  room without authentication",
                 self.server.listen
-            ));
-        }
-        if !is_loopback(self.server.admin_listen) {
-            warnings.push(format!(
-                "server.admin_open_to_network = true: whoever reaches {} can read the metrics",
-                self.server.admin_listen
             ));
         }
         if self.server.proxies.iter().any(ProxyNetwork::is_everything) {
@@ -118,10 +114,19 @@ fn public_address_is_meant(config: &Config) -> Option<Problem> {
 }
 
 fn admin_address_is_meant(config: &Config) -> Option<Problem> {
-    (!is_loopback(config.server.admin_listen) && !config.server.admin_open_to_network).then(|| {
-        let reason = "other machines reach this address and it asks for no credentials; listen on 127.0.0.1, or set \
-                      server.admin_open_to_network = true to let everyone read the metrics";
-        Problem::among(config, &["server.admin_listen", "server.admin_open_to_network"], reason)
+    (!is_loopback(config.server.admin_listen) && config.server.admin_keys.is_empty()).then(|| {
+        let reason = "other machines reach this address and there is no key that they could show; listen on 127.0.0.1, \
+                      or make one with \"uproar key\"";
+        Problem::among(config, &["server.admin_listen", "server.admin_keys"], reason)
+    })
+}
+
+fn admin_keys_are_of_use(config: &Config) -> Option<Problem> {
+    let keys = &config.server.admin_keys;
+    let is_known = |scope: &String| ADMIN_SCOPES.contains(&scope.as_str());
+    (!keys.iter().all(|key| key.scopes.iter().all(is_known))).then(|| {
+        let reason = "the scopes at the operator's address are metrics and health";
+        Problem::among(config, &["server.admin_keys"], reason)
     })
 }
 
@@ -175,6 +180,7 @@ fn is_loopback(address: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AccessKey, KeyHash};
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Config), expected: &str) {
@@ -187,6 +193,11 @@ mod tests {
                 assert!(!expected.is_empty() && problems.contains(expected), "{problems}")
             }
         }
+    }
+
+    /// One key with those scopes.
+    fn keys(scopes: &str) -> Vec<AccessKey> {
+        vec![format!("a:{scopes}:{}", KeyHash::of("secret")).parse().unwrap()]
     }
 
     #[test]
@@ -222,14 +233,15 @@ mod tests {
         );
         check(|c| c.server.listen = at("[::]:80"), "auth.open_to_network");
         check(|c| c.server.listen = at("[::ffff:10.0.0.1]:80"), "auth.open_to_network");
-        check(
-            |c| c.server.admin_listen = at("10.0.0.1:80"),
-            "server.admin_open_to_network = false: other",
-        );
+        check(|c| c.server.admin_listen = at("10.0.0.1:80"), "server.admin_keys = []: other");
         check(|c| (c.server.listen, c.auth.open_to_network) = (at("0.0.0.0:80"), true), "");
         check(
-            |c| (c.server.admin_listen, c.server.admin_open_to_network) = (at("0.0.0.0:80"), true),
+            |c| (c.server.admin_listen, c.server.admin_keys) = (at("0.0.0.0:80"), keys("metrics")),
             "",
+        );
+        check(
+            |c| c.server.admin_keys = keys("metrics,publish"),
+            "server.admin_keys = [\"a:metrics,publish:",
         );
     }
 
@@ -239,7 +251,7 @@ mod tests {
         let both = |public: &str, admin: &str, expected: &str| {
             let change = |c: &mut Config| {
                 (c.server.listen, c.server.admin_listen) = (at(public), at(admin));
-                (c.auth.open_to_network, c.server.admin_open_to_network) = (true, true);
+                (c.auth.open_to_network, c.server.admin_keys) = (true, keys("health"));
             };
             check(change, expected);
         };
@@ -299,12 +311,8 @@ mod tests {
         config.auth.open_to_network = true;
         assert!(config.warnings()[0].contains("127.0.0.1:8080"), "a proxy may open it to others");
         config.server.listen = "0.0.0.0:80".parse().unwrap();
-        config.server.admin_listen = "10.0.0.1:81".parse().unwrap();
         let warnings = config.warnings();
-        assert!(
-            warnings[0].contains("0.0.0.0:80") && warnings[1].contains("10.0.0.1:81"),
-            "{warnings:?}"
-        );
+        assert!(warnings[0].contains("0.0.0.0:80"), "{warnings:?}");
     }
 
     #[test]

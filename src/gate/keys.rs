@@ -19,7 +19,7 @@ const HASH_BYTES: usize = 32;
 
 /// One key and what it is good for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Key {
+pub struct AccessKey {
     /// What it is called, for people and logs.
     pub name: String,
     /// The hash of the key.
@@ -28,12 +28,57 @@ pub struct Key {
     pub scopes: Vec<String>,
 }
 
-impl Key {
+impl AccessKey {
     /// Whether it may be used for that.
     #[must_use]
     pub fn has(&self, scope: &str) -> bool {
         self.scopes.iter().any(|found| found == scope)
     }
+}
+
+/// What is no key of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoKey {
+    /// Not three parts.
+    #[error(
+        "must be a name, scopes and a hash, such as \"grafana:metrics,health:\" and the hash that \"uproar key\" prints"
+    )]
+    Parts,
+    /// A name or scope that cannot be.
+    #[error("its name and each of its scopes must be of letters, digits, \".\", \"-\" and \"_\"")]
+    Word,
+    /// Not a hash.
+    #[error(transparent)]
+    Hash(NoKeyHash),
+}
+
+impl FromStr for AccessKey {
+    type Err = NoKey;
+
+    /// Reads `NAME:SCOPE,SCOPE:HASH`.
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let mut parts = text.splitn(3, ':');
+        let (Some(name), Some(scopes), Some(hash)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NoKey::Parts);
+        };
+        let scopes: Vec<_> = scopes.split(',').map(str::to_owned).collect();
+        if !is_word(name) || !scopes.iter().all(|scope| is_word(scope)) {
+            return Err(NoKey::Word);
+        }
+        Ok(Self { name: name.to_owned(), hash: hash.parse().map_err(NoKey::Hash)?, scopes })
+    }
+}
+
+impl fmt::Display for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.name, self.scopes.join(","), self.hash)
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 /// The SHA-256 of a key, as 64 hexadecimal digits. That is enough for what is random throughout: there is nothing to
@@ -85,12 +130,12 @@ impl fmt::Debug for KeyHash {
 
 /// Those that are taken, several at once so that one can be replaced while another holds.
 #[derive(Clone, Debug, Default)]
-pub struct Keys(Vec<Key>);
+pub struct Keys(Vec<AccessKey>);
 
 impl Keys {
     /// These.
     #[must_use]
-    pub const fn new(keys: Vec<Key>) -> Self {
+    pub const fn new(keys: Vec<AccessKey>) -> Self {
         Self(keys)
     }
 
@@ -102,7 +147,7 @@ impl Keys {
 
     /// The key that was shown, if it is one of these. Takes as long whichever it is, and if it is none.
     #[must_use]
-    pub fn find(&self, shown: &str) -> Option<&Key> {
+    pub fn find(&self, shown: &str) -> Option<&AccessKey> {
         let hash = KeyHash::of(shown);
         let mut found = None;
         for key in &self.0 {
@@ -128,9 +173,9 @@ pub fn random() -> std::io::Result<String> {
 mod tests {
     use super::*;
 
-    fn key(name: &str, secret: &str, scopes: &[&str]) -> Key {
+    fn key(name: &str, secret: &str, scopes: &[&str]) -> AccessKey {
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-        Key { name: name.to_owned(), hash: KeyHash::of(secret), scopes }
+        AccessKey { name: name.to_owned(), hash: KeyHash::of(secret), scopes }
     }
 
     #[test]
@@ -141,7 +186,9 @@ mod tests {
         let find = |shown: &str| keys.find(shown).map(|key| key.name.as_str());
         assert_eq!(find(&old), Some("old"));
         assert_eq!(find(&new), Some("new"));
-        for wrong in ["", " ", &old[..old.len() - 1], &format!("{old} "), &KeyHash::of(&old).to_string()] {
+        for wrong in
+            ["", " ", &old[..old.len() - 1], &format!("{old} "), &KeyHash::of(&old).to_string()]
+        {
             assert_eq!(find(wrong), None, "{wrong}");
         }
         assert!(keys.find(&old).is_some_and(|key| key.has("metrics") && !key.has("health")));
@@ -154,9 +201,27 @@ mod tests {
         assert_eq!(hash.to_string(), text);
         assert_eq!(text.parse(), Ok(hash));
         assert_eq!(text.to_uppercase().parse(), Ok(hash));
-        for bad in ["", "abc", &text[1..], &text.replace('b', "g"), &format!("{text}0"), &"é".repeat(32)] {
+        for bad in
+            ["", "abc", &text[1..], &text.replace('b', "g"), &format!("{text}0"), &"é".repeat(32)]
+        {
             assert_eq!(bad.parse::<KeyHash>(), Err(NoKeyHash), "{bad}");
         }
         assert!(!format!("{:?}", key("name", "abc", &[])).contains("ba78"));
+    }
+
+    #[test]
+    fn a_key_of_a_configuration() {
+        let grafana = key("grafana", "abc", &["metrics", "health"]);
+        let text = format!("grafana:metrics,health:{}", KeyHash::of("abc"));
+        assert_eq!(grafana.to_string(), text);
+        assert_eq!(text.parse(), Ok(grafana));
+        let read = |text: &str| text.parse::<AccessKey>().err();
+        assert_eq!(read(&random().expect("random bytes")), Some(NoKey::Parts));
+        assert_eq!(read("a:b"), Some(NoKey::Parts));
+        assert_eq!(read("a:b:c"), Some(NoKey::Hash(NoKeyHash)));
+        for word in ["", "a b", "é"] {
+            assert_eq!(read(&format!("{word}:b:c")), Some(NoKey::Word));
+            assert_eq!(read(&format!("a:b,{word}:c")), Some(NoKey::Word));
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod allowed;
 mod guest_key;
 pub(crate) mod guests;
 pub mod host;
+pub mod keys;
 mod network;
 pub mod origin;
 pub mod permissions;

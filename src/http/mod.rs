@@ -23,7 +23,7 @@ mod tests;
 mod upgrade;
 mod wire;
 
-pub use admin::{Admin, serve_admin};
+pub use admin::{ADMIN_SCOPES, Admin, serve_admin};
 pub use connections::Connections;
 pub use door::{AdoptFn, Door, RoomFn};
 pub use readiness::{Phase, Readiness};

@@ -205,7 +205,7 @@ pub(super) fn authority(request: &Request<Incoming>) -> Result<Authority<'_>, Re
 }
 
 /// Whether a request from inside says that it is somebody's outside.
-fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
+pub(super) fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
     let is_inside = match peer.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),

@@ -42,6 +42,10 @@ pub enum Refusal {
     Encoding,
     /// The path names a room that cannot be.
     RoomName(RoomNameError),
+    /// A request to operate the server without a key that is known.
+    NoKey,
+    /// The same with a key that is not good for it.
+    KeyScope,
     /// A host that the server does not answer under, or a page that it does not answer.
     Foreign(Foreign),
     /// Nothing lives at that path.
@@ -79,7 +83,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 23] = [
+    pub const LABELS: [&'static str; 25] = [
         "bad_request",
         "host",
         "not_found",
@@ -103,6 +107,8 @@ impl Refusal {
         "address_connections",
         "user_connections",
         "proxy_protocol",
+        "no_key",
+        "key_scope",
     ];
 
     /// The label under which this refusal is counted.
@@ -139,6 +145,8 @@ impl Refusal {
             Self::Foreign(Foreign::NoOrigin) => 16,
             Self::Excess(excess) => 17 + excess as usize,
             Self::ProxyProtocol => 22,
+            Self::NoKey => 23,
+            Self::KeyScope => 24,
         }
     }
 
@@ -155,7 +163,8 @@ impl Refusal {
             | Self::Key
             | Self::Encoding
             | Self::RoomName(_) => StatusCode::BAD_REQUEST,
-            Self::Foreign(_) => StatusCode::FORBIDDEN,
+            Self::NoKey => StatusCode::UNAUTHORIZED,
+            Self::KeyScope | Self::Foreign(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -204,6 +213,8 @@ impl Refusal {
             Self::Foreign(Foreign::NoOrigin) => {
                 "this server answers programs, which name no origin, only if they show a token"
             }
+            Self::NoKey => "show a key: Authorization: Bearer ...",
+            Self::KeyScope => "this key is not good for that",
             Self::NotFound => "nothing lives at this path",
             Self::Method { .. } => "this path does not take that method",
             Self::Timeout => "the request took too long",
@@ -241,6 +252,9 @@ impl Refusal {
         match self {
             Self::Method { allow } => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+            }
+            Self::NoKey => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::Version | Self::UpgradeRequired => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));

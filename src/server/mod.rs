@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::Config;
 use crate::exposition::Exposition;
+use crate::gate::keys::Keys;
 use crate::gate::turnstile::Turnstile;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
@@ -187,8 +188,11 @@ impl Server {
         shards: Vec<ShardMetrics>,
         turnstile: Arc<Turnstile>,
     ) {
-        let admin =
-            Admin { metrics: exposition.clone(), readiness: Arc::clone(&self.stopper.readiness) };
+        let admin = Admin {
+            metrics: exposition.clone(),
+            readiness: Arc::clone(&self.stopper.readiness),
+            keys: Keys::new(self.config.server.admin_keys.clone()),
+        };
         // Where there is no log its metrics are there all the same.
         let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();
         let hub = Arc::clone(&self.stopper.hub);
