@@ -2,6 +2,7 @@
 
 mod key;
 mod log;
+mod token;
 
 use std::env;
 use std::fmt::Write;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::key::KeyFlags;
 pub use self::log::{LogCommand, Place, PruneFlags};
+pub use self::token::TokenCommand;
 use crate::config::{Config, Flag, Layers, Problems};
 
 /// The file that is read where `--config` is not given and it exists.
@@ -32,6 +34,8 @@ pub enum Command {
     Key(KeyFlags),
     /// Do something with the log.
     Log(LogCommand),
+    /// Make a token, or a secret.
+    Token(TokenCommand),
 }
 
 /// The flags of `uproar serve`; each goes over the file and the environment.
@@ -89,6 +93,8 @@ enum Word {
     /// Check, export, import or prune the log of the chat
     #[command(subcommand)]
     Log(LogCommand),
+    /// Print a token for a user, or a new secret to sign tokens with
+    Token(TokenCommand),
 }
 
 impl Command {
@@ -104,11 +110,17 @@ impl Command {
             Some(Word::Config) => Self::Config,
             Some(Word::Key(flags)) => Self::Key(flags),
             Some(Word::Log(command)) => Self::Log(command),
+            Some(Word::Token(command)) => Self::Token(command),
         }
     }
 }
 
 impl Flags {
+    /// Those that only name a file, if that.
+    fn of_file(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// Where the configuration comes from: the file that was named or lies in the working directory, the process's
     /// environment, and these flags.
     #[must_use]

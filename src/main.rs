@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Config => print(&Config::default().to_toml()),
         Command::Key(flags) => flags.make().and_then(|text| print(&text)),
         Command::Log(command) => command.run(),
+        Command::Token(command) => command.run().and_then(|text| print(&text)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

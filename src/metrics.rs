@@ -2,6 +2,7 @@
 
 use metrics::Unit;
 
+use crate::gate::auth;
 use crate::http::Refusal;
 use crate::log::figures::{QUEUES, RESULTS, SOURCES};
 use crate::protocol::CloseReason;
@@ -58,6 +59,8 @@ metrics! {
         "Requests and connections that did not become sessions, by why.";
     ACCEPT_ERRORS = "uproar_accept_errors_total", Counter, ["shard", "reason"],
         "Accepts that failed.";
+    TOKENS = "uproar_tokens_total", Counter, ["result"],
+        "Tokens that were looked at, by what became of them.";
     HANDSHAKES_PENDING = "uproar_handshakes_pending", Gauge, ["shard"],
         "Connections accepted and neither adopted nor refused yet.";
     HANDSHAKE_DURATION = "uproar_handshake_duration_seconds", Histogram, [],
@@ -188,6 +191,7 @@ impl Metric {
             ("reason", JOINS_REFUSED) => Some(&NoRoom::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
+            ("result", TOKENS) => Some(&auth::RESULTS),
             ("source", LOG_READS) => Some(&SOURCES),
             ("queue", LOG_BUSY) => Some(&QUEUES),
             ("code", CHAT_ERRORS) => Some(&Code::TEXTS),

@@ -10,10 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use uproar::config::{
-    Announce, Config, Demo, Flag, KEYS, Layers, LogFormat, LogLevel, RoomRule, Synchronous,
+    Announce, Config, Demo, Flag, KEYS, Layers, LogFormat, LogLevel, Mode, RoomRule, Synchronous,
+    TokenKey, Ungranted,
 };
 
 const UPROAR: &str = env!("CARGO_BIN_EXE_uproar");
+
+/// One key of Ed25519.
+const KEY_SET: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"BN9u4nC0bmBqIKsn80rbCQcKuHs7fP4nfMlzT_udU1E"}]}"#;
 
 /// An empty directory of that name.
 fn directory(name: &str) -> PathBuf {
@@ -316,7 +321,7 @@ fn the_printed_configuration_loads_and_is_the_default() {
     for key in KEYS {
         // Where there are no rules there is no list, or an added rule would be a second one.
         let line = match key.path {
-            "chat.rooms" => "\n# [[chat.rooms]]\n".to_owned(),
+            "chat.rooms" | "auth.keys" => format!("\n# [[{}]]\n", key.path),
             _ => format!("\n{} = {}\n", key.name, key.value(&Config::default())),
         };
         assert!(printed.contains(&line), "{}", key.path);
@@ -388,6 +393,13 @@ fn each_kind_of_value_comes_through_every_layer() {
     expected.echo.enabled = true;
     expected.chat.rooms = vec![RoomRule { pattern: "a \"b\"/*".into(), ..RoomRule::default() }];
     expected.log.synchronous = Synchronous::Normal;
+    expected.auth.modes = vec![Mode::Token, Mode::Open];
+    expected.auth.audience = "chat \"x\"".into();
+    expected.auth.without_grant = Ungranted::Everything;
+    let set = directory("key_set").join("jwks.json");
+    fs::write(&set, KEY_SET).unwrap();
+    let issuer = Some("me".into());
+    expected.auth.keys = vec![TokenKey { issuer, jwks_file: Some(set), ..TokenKey::default() }];
     expected.telemetry.log_level = LogLevel::Trace;
     expected.telemetry.log_format = LogFormat::Human;
 

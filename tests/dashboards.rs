@@ -21,6 +21,7 @@ use serde_json::Value;
 use support::chat::ChatClient;
 use support::client::Client;
 use support::server::Server;
+use support::token::{keys, token};
 use support::{PATIENCE, markdown, promql, scrape, wait_for};
 
 const NEEDED: &str =
@@ -276,6 +277,7 @@ impl Traffic {
         let (address, over) = (server.address, Arc::new(AtomicBool::new(false)));
         let is_over = Arc::clone(&over);
         let mut room = server.crowd("/relay/room", 2);
+        let echo = format!("/echo?token={}", token("ann", &serde_json::json!({})));
         let thread = std::thread::spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
                 for sender in 0..room.len() {
@@ -283,7 +285,7 @@ impl Traffic {
                     let others = room.iter_mut().enumerate().filter(|(other, _)| *other != sender);
                     others.for_each(|(_, other)| drop(other.next()));
                 }
-                let mut echo = Client::connect(address, "/echo");
+                let mut echo = Client::connect(address, &echo);
                 echo.send("a message");
                 echo.next();
                 drop(echo);
@@ -321,7 +323,13 @@ const QUIET: [&str; 3] =
 
 #[test]
 fn prometheus_answers_every_query() {
-    let server = Server::start(&["--echo", "--shards", "2"]);
+    let (name, keys) = keys();
+    let takes_tokens = [
+        (name, &*keys),
+        ("UPROAR_AUTH__MODES", "[\"token\", \"open\"]"),
+        ("UPROAR_AUTH__QUERY_PARAMETER", "token"),
+    ];
+    let server = Server::start_with(&["--echo", "--shards", "2"], &takes_tokens);
     let traffic = Traffic::start(&server);
     let prometheus = Prometheus::start(server.admin);
     wait_for("a first scrape", || (prometheus.values("up{job=\"uproar\"}") == [1.0]).then_some(()));

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use super::setting::{Setting, choice};
+use super::setting::{Setting, choice, word_list};
 use super::table::{Key, Range, config};
 use crate::gate::allowed::{AllowedHost, AllowedOrigin};
+use crate::gate::auth::TokenKey;
 use crate::gate::keys::AccessKey;
 use crate::gate::proxies::ProxyNetwork;
 use crate::rooms::rules::RoomRule;
@@ -106,7 +107,7 @@ config! {
         /// Bytes of messages that one session may send at once, after a quiet time. At least message_bytes_max.
         bytes_burst: u64 [1..=17_179_869_184 bytes] = 4_194_304;
         /// Whether bounds on addresses and rates do not hold for programs of this machine, where nobody was let in but
-        /// them: with server.listen a loopback address and auth.open_to_network false.
+        /// them: with server.listen a loopback address, auth.open_to_network false and no tokens in auth.modes.
         loopback_exempt: bool = true;
         /// How long a session that was sent a Close may take to answer it before the connection is cut.
         close_timeout_secs: u64 [1..=300 seconds] = 5;
@@ -171,6 +172,26 @@ config! {
         /// Allows server.listen to be an address that other machines reach although nobody has to authenticate.
         /// Whoever reaches it can read and write every room.
         open_to_network: bool = false;
+        /// How somebody may come in. "token" takes who shows a token, "open" takes who shows nothing, as a guest who may
+        /// do everything. What is shown and wrong is refused in any case.
+        modes: Vec<Mode> = vec![Mode::Open];
+        /// Who tokens must be for: that aud, or one of several. Empty takes only tokens without one.
+        audience: String = String::new();
+        /// How far the clock of who signs tokens may be off: they are taken so much before nbf and after exp.
+        leeway_secs: u64 [0..=600 seconds] = 30;
+        /// Whether tokens must have an end, exp.
+        expiry_required: bool = true;
+        /// What a token grants that has neither rooms nor direct among its claims.
+        without_grant: Ungranted = Ungranted::Nothing;
+        /// The cookie that holds a token; empty takes none from cookies. Browsers send cookies whatever page asks, so
+        /// this cannot be together with open_to_network, with which every page may ask.
+        cookie: String = String::new();
+        /// The query parameter that holds a token, for clients that can send it in no other way; empty takes none from
+        /// there. Proxies and browsers keep addresses, so such tokens should end soon.
+        query_parameter: String = String::new();
+        /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file and jwks_file;
+        /// which of them a token means is up to its kid, and its algorithm is that of the key.
+        keys: Vec<TokenKey> = Vec::new();
     }
 
     /// Which pages may open sessions, and under which names the server answers. With neither list an open server on a
@@ -228,6 +249,28 @@ choice! {
         Off = "off",
         /// By a JSON text message.
         Json = "json",
+    }
+}
+
+choice! {
+    /// A way to come in.
+    Mode {
+        /// By a token.
+        Token = "token",
+        /// As a guest.
+        Open = "open",
+    }
+}
+
+word_list! { Mode, "a list of \"token\" and \"open\"" }
+
+choice! {
+    /// What a token grants that does not say what it grants.
+    Ungranted {
+        /// Nothing.
+        Nothing = "nothing",
+        /// Everything, in every room and in direct conversations.
+        Everything = "everything",
     }
 }
 

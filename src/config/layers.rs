@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::lines::{line_of, lines_of};
 use super::problem::{Origin, Problem, Problems};
+use super::secret::Secret;
 use super::suggestion::suggestion;
 use super::{Config, KEYS, Key, SECTIONS};
 
@@ -119,7 +120,7 @@ impl Loading {
                 Some(key) => self.assign(key, value, origin_of),
                 None => self.problems.push(Problem::with_value(
                     &name,
-                    value,
+                    &harmless(&name, value),
                     origin_of(&name),
                     unknown_name(&name),
                 )),
@@ -165,6 +166,7 @@ impl Loading {
             }
         } else {
             let reason = format!("must be {}", key.accepts());
+            let value = if key.is_secret { &Value::String(Secret::MASK.to_owned()) } else { value };
             self.problems.push(Problem::with_value(key.path, value, origin_of(key.path), reason));
         }
     }
@@ -218,6 +220,20 @@ fn entries(values: &Table) -> Vec<(String, &Value)> {
         }
     }
     entries
+}
+
+/// The value of a key that does not exist, unless it looks as if it were meant to be a secret.
+fn harmless(name: &str, value: &Value) -> Value {
+    let is_harmless = |text: &str| {
+        let text = text.to_lowercase();
+        !["secret", "password", "token"].iter().any(|word| text.contains(word))
+    };
+    // What is inside of a table has names, too.
+    if is_harmless(name) && (value.is_integer() || is_harmless(&value.to_string())) {
+        value.clone()
+    } else {
+        Value::String(Secret::MASK.to_owned())
+    }
 }
 
 fn unknown_name(name: &str) -> String {

@@ -1,7 +1,7 @@
 //! What can be set, and whether what was set makes sense.
 //!
-//! `keys` has every key with its default, bounds and meaning, `rooms` those of the rules for rooms, and `rules` what
-//! must hold between keys; `layers` puts
+//! `keys` has every key with its default, bounds and meaning, `rooms` those of the rules for rooms,
+//! `token_keys` those of the keys that tokens are verified with, and `rules` what must hold between keys; `layers` puts
 //! a configuration together from a file, the environment and flags. A program that embeds the server needs none of
 //! the latter: `Config::default()` is complete, its fields are public, and the server checks it before it starts.
 //!
@@ -22,21 +22,28 @@ mod layers;
 mod lines;
 mod list;
 mod problem;
+mod records;
 mod rooms;
 mod rules;
+mod secret;
 mod setting;
 mod suggestion;
 mod table;
+mod token_keys;
 
 pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
+pub use crate::gate::auth::TokenKey;
 pub use crate::gate::keys::{AccessKey, KeyHash, NoKey};
 pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
-    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Origins,
-    ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry,
+    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
+    Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Ungranted,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};
+pub use records::Field;
 pub use rooms::{ROOM_KEYS, RoomKey};
+pub use secret::Secret;
 pub use table::{Key, Range};
+pub use token_keys::{TOKEN_KEY_FIELDS, TokenKeyField};

@@ -1,13 +1,13 @@
-//! The rules for rooms under `[[chat.rooms]]`: the keys of one, how a list of them is read and written, and what must
-//! hold among them. What a rule means is in `rooms::rules`.
+//! The rules for rooms under `[[chat.rooms]]`: the keys of one, and what must hold among them. What a rule means is in
+//! `rooms::rules`.
 
-use toml::{Table, Value};
+use toml::Value;
 
 use super::Config;
 use super::problem::Problem;
+use super::records::{self, Field, Record};
 use super::setting::{Fault, Setting, words};
-use super::suggestion::suggestion;
-use super::table::{Range, phrase, within};
+use super::table::Range;
 use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 
 /// Rules that are looked through for each room that comes up.
@@ -18,19 +18,7 @@ words! { Engine { Durable = "durable", Memory = "memory", } }
 words! { PresenceMode { Members = "members", Count = "count", Off = "off", } }
 
 /// What is known of one key of a rule.
-#[derive(Clone, Copy, Debug)]
-pub struct RoomKey {
-    /// Its name in the table of the rule.
-    pub name: &'static str,
-    /// What it means.
-    pub doc: &'static str,
-    /// Its bounds, both inclusive, where it is a number.
-    pub range: Option<Range>,
-    expects: &'static str,
-    get: fn(&RoomRule) -> Value,
-    /// `false` where the value is of the wrong kind; nothing is changed then.
-    set: fn(&mut RoomRule, &Value) -> bool,
-}
+pub type RoomKey = Field<RoomRule>;
 
 /// Every key of a rule.
 pub const ROOM_KEYS: &[RoomKey] = &[
@@ -39,19 +27,21 @@ pub const ROOM_KEYS: &[RoomKey] = &[
         doc: "The names of the rooms: \"*\" stands for any run of characters, everything else for itself.",
         range: None,
         expects: "a text that is not empty",
-        get: |rule| Value::String(rule.pattern.clone()),
+        get: |rule| Some(Value::String(rule.pattern.clone())),
         set: |rule, value| {
             let text = value.as_str().filter(|text| !text.is_empty());
             text.map(|text| rule.pattern = text.to_owned()).is_some()
         },
+        is_secret: false,
     },
     RoomKey {
         name: "engine",
         doc: "Where messages are kept. \"memory\" forgets them when the server stops.",
         range: None,
         expects: Engine::EXPECTS,
-        get: |rule| rule.engine.write(),
+        get: |rule| Some(rule.engine.write()),
         set: |rule, value| Setting::read(value).map(|engine| rule.engine = engine).is_some(),
+        is_secret: false,
     },
     RoomKey {
         name: "retention_secs",
@@ -59,16 +49,18 @@ pub const ROOM_KEYS: &[RoomKey] = &[
         // A hundred years.
         range: Some(Range { min: 0, max: 3_153_600_000, unit: "seconds" }),
         expects: u64::EXPECTS,
-        get: |rule| rule.retention_secs.unwrap_or(0).write(),
+        get: |rule| Some(rule.retention_secs.unwrap_or(0).write()),
         set: |rule, value| bound(value).map(|bound| rule.retention_secs = bound).is_some(),
+        is_secret: false,
     },
     RoomKey {
         name: "retention_messages",
         doc: "How many of a room's latest messages are kept. 0 for as many as the time allows.",
         range: Some(Range { min: 0, max: 1_000_000_000_000, unit: "messages" }),
         expects: u64::EXPECTS,
-        get: |rule| rule.retention_messages.unwrap_or(0).write(),
+        get: |rule| Some(rule.retention_messages.unwrap_or(0).write()),
         set: |rule, value| bound(value).map(|bound| rule.retention_messages = bound).is_some(),
+        is_secret: false,
     },
     RoomKey {
         name: "history",
@@ -76,16 +68,18 @@ pub const ROOM_KEYS: &[RoomKey] = &[
               chat.history_messages_max.",
         range: Some(Range { min: 0, max: 1_000, unit: "messages" }),
         expects: u32::EXPECTS,
-        get: |rule| rule.history.write(),
+        get: |rule| Some(rule.history.write()),
         set: |rule, value| Setting::read(value).map(|history| rule.history = history).is_some(),
+        is_secret: false,
     },
     RoomKey {
         name: "presence",
         doc: "What members are told of each other: who comes and goes, how many there are, or nothing.",
         range: None,
         expects: PresenceMode::EXPECTS,
-        get: |rule| rule.presence.write(),
+        get: |rule| Some(rule.presence.write()),
         set: |rule, value| Setting::read(value).map(|presence| rule.presence = presence).is_some(),
+        is_secret: false,
     },
 ];
 
@@ -95,23 +89,17 @@ fn bound(value: &Value) -> Option<Option<u64>> {
 }
 
 impl RoomKey {
-    /// Which values the key takes, bounds included.
-    #[must_use]
-    pub fn accepts(&self) -> String {
-        phrase(self.expects, self.range)
-    }
-
-    /// The key's value in that rule.
-    #[must_use]
-    pub fn value(&self, rule: &RoomRule) -> Value {
-        (self.get)(rule)
-    }
-
     /// The value where the rule does not have the key; `None` for the one that it must have.
     #[must_use]
     pub fn default(&self) -> Option<Value> {
-        (self.name != "pattern").then(|| self.value(&RoomRule::default()))
+        self.value(&RoomRule::default()).filter(|_| self.name != "pattern")
     }
+}
+
+impl Record for RoomRule {
+    const FIELDS: &'static [RoomKey] = ROOM_KEYS;
+    const MUST_HAVE: Option<&'static str> = Some("pattern");
+    const MAX: usize = RULES_MAX;
 }
 
 impl Setting for Vec<RoomRule> {
@@ -119,64 +107,16 @@ impl Setting for Vec<RoomRule> {
     const VERBATIM: bool = false;
 
     fn read(value: &Value) -> Option<Self> {
-        let tables = value.as_array().filter(|tables| tables.len() <= RULES_MAX)?;
-        let rule = |table: &Table| {
-            let mut rule = RoomRule::default();
-            for (name, value) in table {
-                let key = ROOM_KEYS.iter().find(|key| key.name == name)?;
-                (key.set)(&mut rule, value).then_some(())?;
-            }
-            Some(rule)
-        };
-        tables.iter().map(|table| rule(table.as_table()?)).collect()
+        records::read(value)
     }
 
     fn write(&self) -> Value {
-        let table = |rule| {
-            let pairs = ROOM_KEYS.iter().map(|key| (key.name.to_owned(), key.value(rule)));
-            Value::Table(pairs.collect())
-        };
-        Value::Array(self.iter().map(table).collect())
+        records::write(self)
     }
 
     fn faults(value: &Value) -> Vec<Fault> {
-        let tables = value.as_array().into_iter().flatten().enumerate();
-        tables.flat_map(|(at, value)| faults(&format!("[{at}]"), value)).collect()
+        records::faults::<RoomRule>(value)
     }
-}
-
-/// What is wrong with one rule.
-fn faults(at: &str, value: &Value) -> Vec<Fault> {
-    let fault = |below: String, value: &Value, reason: String| Fault {
-        below,
-        value: value.clone(),
-        reason,
-    };
-    let Some(table) = value.as_table() else {
-        return vec![fault(at.to_owned(), value, "must be a table with a pattern".to_owned())];
-    };
-    let mut faults = Vec::new();
-    if !table.contains_key("pattern") {
-        faults.push(fault(at.to_owned(), value, "has no pattern".to_owned()));
-    }
-    for (name, value) in table {
-        let below = format!("{at}.{name}");
-        match ROOM_KEYS.iter().find(|key| key.name == name) {
-            None => {
-                let known = ROOM_KEYS.iter().map(|key| key.name.to_owned());
-                faults.push(fault(below, value, format!("no such key{}", suggestion(name, known))));
-            }
-            Some(key) if !within(key.range, value) || !fits(key, value) => {
-                faults.push(fault(below, value, format!("must be {}", key.accepts())));
-            }
-            Some(_) => {}
-        }
-    }
-    faults
-}
-
-fn fits(key: &RoomKey, value: &Value) -> bool {
-    (key.set)(&mut RoomRule::default(), value)
 }
 
 /// What is wrong with the rules of a configuration, each by itself and among each other.
@@ -195,16 +135,14 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
 
 fn named(config: &Config, at: usize, name: &str) -> (String, Option<Value>) {
     let key = ROOM_KEYS.iter().find(|key| key.name == name);
-    let value = key.map(|key| key.value(&config.chat.rooms[at]));
+    let value = key.and_then(|key| key.value(&config.chat.rooms[at]));
     (format!("chat.rooms[{at}].{name}"), value)
 }
 
 fn out_of_range(config: &Config, at: usize) -> Option<Problem> {
     let rule = &config.chat.rooms[at];
-    let bad = ROOM_KEYS.iter().find(|key| {
-        let value = key.value(rule);
-        !within(key.range, &value) || !fits(key, &value)
-    })?;
+    let bad =
+        ROOM_KEYS.iter().find(|key| key.value(rule).is_some_and(|value| !key.fits(&value)))?;
     let reason = format!("must be {}", bad.accepts());
     Some(Problem::of([named(config, at, bad.name)], reason))
 }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
-use super::{AllowedHost, AllowedOrigin, Config, Demo, KEYS, ProxyNetwork, rooms};
+use super::{
+    AllowedHost, AllowedOrigin, Config, Demo, KEYS, Mode, ProxyNetwork, rooms, token_keys,
+};
 use crate::http::ADMIN_SCOPES;
 
 impl Config {
@@ -31,7 +33,8 @@ impl Config {
             a_message_fits_its_burst,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
-        Problems::check(found.chain(rooms::problems(self)).collect())
+        let lists = rooms::problems(self).into_iter().chain(token_keys::problems(self));
+        Problems::check(found.chain(lists).collect())
     }
 
     /// What is allowed but worth a second thought, one sentence each, for the log and for `uproar check`.
@@ -42,6 +45,14 @@ impl Config {
             warnings.push(format!(
                 "auth.open_to_network = true: whoever reaches {}, if only through a proxy, can read and write every \
                  room without authentication",
+                self.server.listen
+            ));
+        }
+        let lets_guests_in = self.auth.modes.contains(&Mode::Open);
+        if lets_guests_in && self.auth.modes.len() > 1 && !is_loopback(self.server.listen) {
+            warnings.push(format!(
+                "auth.modes has \"open\": whoever reaches {} without a token is a guest who can read and write every \
+                 room",
                 self.server.listen
             ));
         }
@@ -70,11 +81,18 @@ impl Config {
         }
     }
 
+    /// Whether the server is for this machine's own programs and pages: it listens to no others, and asks nobody who
+    /// they are.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        let is_open = self.auth.modes.contains(&Mode::Open);
+        is_loopback(self.server.listen) && is_open && !self.auth.open_to_network
+    }
+
     /// Whether programs of this machine may do as they like: nobody else was let in.
     #[must_use]
     pub fn exempts_loopback(&self) -> bool {
-        let is_private = is_loopback(self.server.listen) && !self.auth.open_to_network;
-        self.limits.loopback_exempt && is_private
+        self.limits.loopback_exempt && self.is_private() && !self.auth.modes.contains(&Mode::Token)
     }
 
     /// Whether the demo page is served.
@@ -106,9 +124,10 @@ fn addresses_differ(config: &Config) -> Option<Problem> {
 }
 
 fn public_address_is_meant(config: &Config) -> Option<Problem> {
-    (!is_loopback(config.server.listen) && !config.auth.open_to_network).then(|| {
-        let reason = "other machines reach this address and nobody has to authenticate; listen on 127.0.0.1, or set \
-                      auth.open_to_network = true to let everyone in";
+    let asks = config.auth.modes.contains(&Mode::Token);
+    (!is_loopback(config.server.listen) && !asks && !config.auth.open_to_network).then(|| {
+        let reason = "other machines reach this address and nobody has to authenticate; listen on 127.0.0.1, take \
+                      tokens, or set auth.open_to_network = true to let everyone in";
         Problem::among(config, &["server.listen", "auth.open_to_network"], reason)
     })
 }

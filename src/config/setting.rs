@@ -12,6 +12,8 @@ pub(super) trait Setting: Sized {
     const EXPECTS: &'static str;
     /// Whether text from the environment or a flag is the value as it stands, rather than TOML.
     const VERBATIM: bool;
+    /// Whether a value that is wrong must not be shown, because it may be a secret or hold one.
+    const IS_SECRET: bool = false;
 
     /// `None` where the value is of another kind.
     fn read(value: &Value) -> Option<Self>;
@@ -63,6 +65,19 @@ macro_rules! whole_number {
 }
 
 whole_number!(u32 u64 usize);
+
+impl Setting for String {
+    const EXPECTS: &'static str = "a text";
+    const VERBATIM: bool = true;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+
+    fn write(&self) -> Value {
+        Value::String(self.clone())
+    }
+}
 
 impl Setting for PathBuf {
     const EXPECTS: &'static str = "a path";
@@ -134,4 +149,22 @@ macro_rules! words {
     };
 }
 
-pub(super) use {choice, words};
+/// Gives lists of such words their form in the configuration.
+macro_rules! word_list {
+    ($name:ident, $expects:literal) => {
+        impl Setting for Vec<$name> {
+            const EXPECTS: &'static str = $expects;
+            const VERBATIM: bool = false;
+
+            fn read(value: &Value) -> Option<Self> {
+                value.as_array()?.iter().map(Setting::read).collect()
+            }
+
+            fn write(&self) -> Value {
+                Value::Array(self.iter().map(Setting::write).collect())
+            }
+        }
+    };
+}
+
+pub(super) use {choice, word_list, words};

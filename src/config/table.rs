@@ -23,6 +23,8 @@ pub struct Key {
     pub expects: &'static str,
     /// Whether text from the environment or a flag is the value as it stands, rather than TOML.
     pub(super) verbatim: bool,
+    /// Whether its value must not be shown where it is wrong.
+    pub(super) is_secret: bool,
     pub(super) get: fn(&Config) -> Value,
     /// `false` where the value is of the wrong kind; nothing is changed then.
     pub(super) set: fn(&mut Config, &Value) -> bool,
@@ -127,6 +129,7 @@ macro_rules! config {
             range: config!(@range $($min, $max, $unit)?),
             expects: <$ty as Setting>::EXPECTS,
             verbatim: <$ty as Setting>::VERBATIM,
+            is_secret: <$ty as Setting>::IS_SECRET,
             get: |config| Setting::write(&config.$section.$key),
             set: |config, value| {
                 Setting::read(value).map(|value| config.$section.$key = value).is_some()

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod addresses;
 pub mod allowed;
+pub mod auth;
 mod guest_key;
 pub(crate) mod guests;
 pub mod host;

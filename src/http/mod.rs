@@ -8,6 +8,7 @@
 
 mod admin;
 mod connections;
+mod credentials;
 mod door;
 mod handshake;
 mod linger;
@@ -25,8 +26,9 @@ mod wire;
 
 pub use admin::{ADMIN_SCOPES, Admin, serve_admin};
 pub use connections::Connections;
+pub use credentials::TokenPlaces;
 pub use door::{AdoptFn, Door, RoomFn};
 pub use readiness::{Phase, Readiness};
 pub use refusal::Refusal;
-pub use routes::{Route, RouteError, Routes};
+pub use routes::{Entrance, Route, RouteError, Routes};
 pub use site::{Limits, Settings, Site};

@@ -1,10 +1,9 @@
 //! The judge of each request: a page, a refusal, or a 101 and what the session needs to begin.
 
 use std::{
-    cell::RefCell,
     convert::Infallible,
-    future::{Ready, ready},
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
 };
 
@@ -16,11 +15,16 @@ use hyper::{
     header::{self, HeaderValue},
     service::Service,
 };
+use tokio::sync::Mutex;
 
 use crate::{
-    gate::{addresses::Arrival, host::Authority, origin::Visitor, turnstile::Place},
+    gate::{
+        access::Access, addresses::Arrival, auth::TokenError, host::Authority, origin::Visitor,
+        turnstile::Place,
+    },
     http::{
         connections::Admission,
+        credentials,
         pages::{self, Page},
         readiness::Phase,
         refusal::Refusal,
@@ -52,6 +56,22 @@ pub(super) struct Accepted {
     pub(super) place: Option<Box<Place>>,
 }
 
+/// Serves one connection's requests.
+pub(super) struct Reception {
+    desk: Arc<Desk>,
+    /// One request at a time is served, so nobody ever waits for it.
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+/// Where one connection's requests are judged.
+struct Desk {
+    site: Arc<Site>,
+    peer: SocketAddr,
+    /// Counts whoever this is; `None` for a proxy, each of whose requests may be somebody else's.
+    arrival: Option<Arrival>,
+    tap: Tap,
+}
+
 /// Whose request it is.
 #[derive(Clone, Copy)]
 struct Caller<'a> {
@@ -59,37 +79,42 @@ struct Caller<'a> {
     arrival: &'a Arrival,
 }
 
-/// Serves one connection's requests.
-pub(super) struct Reception {
-    site: Arc<Site>,
-    peer: SocketAddr,
-    /// Counts whoever this is; `None` for a proxy, each of whose requests may be somebody else's.
-    arrival: Option<Arrival>,
-    tap: Tap,
-    outcome: RefCell<Outcome>,
-}
-
 impl Reception {
-    pub(super) const fn new(
+    pub(super) fn new(
         site: Arc<Site>,
         peer: SocketAddr,
         arrival: Option<Arrival>,
         tap: Tap,
     ) -> Self {
-        Self { site, peer, arrival, tap, outcome: RefCell::new(Outcome::Nothing) }
+        let desk = Arc::new(Desk { site, peer, arrival, tap });
+        Self { desk, outcome: Arc::new(Mutex::new(Outcome::Nothing)) }
     }
 
+    /// To be asked once the connection is done with.
     pub(super) fn into_outcome(self) -> Outcome {
-        self.outcome.into_inner()
+        Arc::into_inner(self.outcome).map_or(Outcome::Nothing, Mutex::into_inner)
+    }
+}
+
+impl Desk {
+    /// Whose request it is: the peer's, or whom a proxy names that is one of ours.
+    fn client(&self, headers: &HeaderMap) -> SocketAddr {
+        let proxies = &self.site.proxies;
+        let Some(name) = proxies.header.name() else { return self.peer };
+        let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        proxies.client(self.peer, lines)
     }
 
-    /// Finds out whose request it is.
-    fn receive(
+    /// Counts a request for whoever it is of, where that was not known before.
+    async fn receive(
         &self,
         request: Request<Incoming>,
         client: SocketAddr,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
         let turnstile = &self.site.turnstile;
+        if self.site.proxies.is_empty() && is_forwarded(request.headers(), client.ip()) {
+            turnstile.note_forwarded(client.ip());
+        }
         let forwarded;
         let arrival = match &self.arrival {
             Some(arrival) => arrival,
@@ -99,22 +124,11 @@ impl Reception {
                 &forwarded
             }
         };
-        if self.site.proxies.is_empty() && is_forwarded(request.headers(), client.ip()) {
-            turnstile.note_forwarded(client.ip());
-        }
-        self.judge(request, Caller { address: client, arrival })
-    }
-
-    /// Whose request it is: the peer's, or whom a proxy names that is one of ours.
-    fn client(&self, headers: &HeaderMap) -> SocketAddr {
-        let proxies = &self.site.proxies;
-        let Some(name) = proxies.header.name() else { return self.peer };
-        let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        proxies.client(self.peer, lines)
+        self.judge(request, Caller { address: client, arrival }).await
     }
 
     /// Checks from the outside in, so that a stranger learns nothing about the inside.
-    fn judge(
+    async fn judge(
         &self,
         request: Request<Incoming>,
         caller: Caller<'_>,
@@ -144,17 +158,21 @@ impl Reception {
             });
         }
         upgrade::check(&request)?;
-        self.admit(request, found, visitor, caller)
+        self.admit(request, found, visitor, caller).await
     }
 
-    fn admit(
+    async fn admit(
         &self,
         mut request: Request<Incoming>,
         found: Match,
         visitor: Visitor,
         caller: Caller<'_>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
-        let access = None;
+        let access = self.access(&mut request, &found).await.inspect_err(|refusal| {
+            if matches!(refusal, Refusal::Token(error) if *error != TokenError::KeysUnavailable) {
+                self.site.turnstile.addresses.note_failure(caller.address.ip());
+            }
+        })?;
         visitor.admit(access.is_some()).map_err(Refusal::Foreign)?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
         let total = self.site.connections.count();
@@ -162,6 +180,16 @@ impl Reception {
         let place = place.map_err(Refusal::Excess)?;
         let Match { route, room } = found;
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
+        let offers_token = || {
+            upgrade::offered(request.headers())
+                .any(|name| name == credentials::SUBPROTOCOL.as_bytes())
+        };
+        let subprotocol = match subprotocol {
+            None if self.site.authenticator.takes_tokens() && offers_token() => {
+                Some(&TOKEN_SUBPROTOCOL)
+            }
+            subprotocol => subprotocol,
+        };
         let response = upgrade::accept(&mut request, subprotocol)?;
         let (head, _) = request.into_parts();
         let request = protocol::Request {
@@ -174,34 +202,55 @@ impl Reception {
         let accepted = Accepted { route, request, admission, place };
         Ok((response, Outcome::Accepted(Box::new(accepted))))
     }
+
+    /// Who asks, as far as the handshake shows it; the token is no longer in the request afterwards.
+    async fn access(
+        &self,
+        request: &mut Request<Incoming>,
+        found: &Match,
+    ) -> Result<Option<Arc<Access>>, Refusal> {
+        let authenticator = &self.site.authenticator;
+        if !authenticator.takes_tokens() {
+            return Ok(None);
+        }
+        let (mut headers, mut uri) =
+            (std::mem::take(request.headers_mut()), std::mem::take(request.uri_mut()));
+        let token = credentials::take(&mut headers, &mut uri, &self.site.token_places);
+        (*request.headers_mut(), *request.uri_mut()) = (headers, uri);
+        let Some(token) = token? else {
+            return if authenticator.is_open() { Ok(None) } else { Err(Refusal::NoToken) };
+        };
+        let access = authenticator.token(&token).await.map_err(Refusal::Token)?;
+        if !self.site.routes.admits(found, &access.permissions) {
+            return Err(Refusal::RoomForbidden);
+        }
+        Ok(Some(access))
+    }
 }
+
+/// Taken where a client offers it beside its token.
+static TOKEN_SUBPROTOCOL: HeaderValue = HeaderValue::from_static(credentials::SUBPROTOCOL);
 
 impl Service<Request<Incoming>> for Reception {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let client = self.client(request.headers());
-        let (response, outcome) = self.receive(request, client).unwrap_or_else(|refusal| {
-            refusal.count();
-            tracing::debug!(peer = %client, reason = refusal.label(), "refused: {}", refusal.text());
-            (refusal.response(), Outcome::Refused)
-        });
-        self.tap.set(!matches!(outcome, Outcome::Accepted(_)));
-        self.outcome.replace(outcome);
-        ready(Ok(response))
+        let (desk, last) = (Arc::clone(&self.desk), Arc::clone(&self.outcome));
+        Box::pin(async move {
+            let client = desk.client(request.headers());
+            let received = desk.receive(request, client).await;
+            let (response, outcome) = received.unwrap_or_else(|refusal| {
+                refusal.count();
+                tracing::debug!(peer = %client, reason = refusal.label(), "refused: {}", refusal.text());
+                (refusal.response(), Outcome::Refused)
+            });
+            desk.tap.set(!matches!(outcome, Outcome::Accepted(_)));
+            *last.lock().await = outcome;
+            Ok(response)
+        })
     }
-}
-
-/// The authority that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
-/// field, which has to be there in any case.
-pub(super) fn authority(request: &Request<Incoming>) -> Result<Authority<'_>, Refusal> {
-    let field =
-        upgrade::only(request.headers(), &header::HOST).and_then(|value| value.to_str().ok());
-    let field = field.and_then(Authority::parse).ok_or(Refusal::Host)?;
-    let Some(authority) = request.uri().authority() else { return Ok(field) };
-    Authority::parse(authority.as_str()).ok_or(Refusal::Host)
 }
 
 /// Whether a request from inside says that it is somebody's outside.
@@ -212,6 +261,16 @@ pub(super) fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
     };
     is_inside
         && (headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED))
+}
+
+/// The authority that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
+/// field, which has to be there in any case.
+pub(super) fn authority(request: &Request<Incoming>) -> Result<Authority<'_>, Refusal> {
+    let field =
+        upgrade::only(request.headers(), &header::HOST).and_then(|value| value.to_str().ok());
+    let field = field.and_then(Authority::parse).ok_or(Refusal::Host)?;
+    let Some(authority) = request.uri().authority() else { return Ok(field) };
+    Authority::parse(authority.as_str()).ok_or(Refusal::Host)
 }
 
 fn show(page: &Page, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {

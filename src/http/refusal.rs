@@ -12,7 +12,7 @@ use hyper::{
 };
 
 use crate::{
-    gate::{addresses::Excess, origin::Foreign},
+    gate::{addresses::Excess, auth::TokenError, origin::Foreign},
     metrics::CONNECTIONS_REFUSED,
     rooms::name::RoomNameError,
 };
@@ -48,6 +48,14 @@ pub enum Refusal {
     KeyScope,
     /// A host that the server does not answer under, or a page that it does not answer.
     Foreign(Foreign),
+    /// More than one token, or one in more than one place.
+    TwoTokens,
+    /// No token, where one is needed.
+    NoToken,
+    /// A token that lets nobody in.
+    Token(TokenError),
+    /// A user who may not join the room that the path names.
+    RoomForbidden,
     /// Nothing lives at that path.
     NotFound,
     /// Something lives there, but not for this method.
@@ -83,7 +91,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 25] = [
+    pub const LABELS: [&'static str; 29] = [
         "bad_request",
         "host",
         "not_found",
@@ -109,6 +117,10 @@ impl Refusal {
         "proxy_protocol",
         "no_key",
         "key_scope",
+        "no_token",
+        "bad_token",
+        "keys_unavailable",
+        "room_forbidden",
     ];
 
     /// The label under which this refusal is counted.
@@ -126,7 +138,8 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
-            | Self::RoomName(_) => 0,
+            | Self::RoomName(_)
+            | Self::TwoTokens => 0,
             Self::Foreign(Foreign::Host | Foreign::UnlistedHost) => 1,
             Self::NotFound => 2,
             Self::Method { .. } => 3,
@@ -147,6 +160,10 @@ impl Refusal {
             Self::ProxyProtocol => 22,
             Self::NoKey => 23,
             Self::KeyScope => 24,
+            Self::NoToken => 25,
+            Self::Token(TokenError::KeysUnavailable) => 27,
+            Self::Token(_) => 26,
+            Self::RoomForbidden => 28,
         }
     }
 
@@ -162,18 +179,21 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
-            | Self::RoomName(_) => StatusCode::BAD_REQUEST,
+            | Self::RoomName(_)
+            | Self::TwoTokens => StatusCode::BAD_REQUEST,
             Self::NoKey => StatusCode::UNAUTHORIZED,
-            Self::KeyScope | Self::Foreign(_) => StatusCode::FORBIDDEN,
+            Self::KeyScope | Self::Foreign(_) | Self::RoomForbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Version | Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::HeaderTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ConnectionsMax
+            | Self::Draining
+            | Self::ShardBusy
+            | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Silent | Self::Evicted | Self::Lost => return None,
             Self::Excess(_) => StatusCode::TOO_MANY_REQUESTS,
         })
@@ -215,6 +235,10 @@ impl Refusal {
             }
             Self::NoKey => "show a key: Authorization: Bearer ...",
             Self::KeyScope => "this key is not good for that",
+            Self::TwoTokens => "there must be one token, in one place",
+            Self::NoToken => "this path needs a token",
+            Self::Token(error) => error.text(),
+            Self::RoomForbidden => "the token does not grant to join this room",
             Self::NotFound => "nothing lives at this path",
             Self::Method { .. } => "this path does not take that method",
             Self::Timeout => "the request took too long",
@@ -261,12 +285,32 @@ impl Refusal {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            Self::Excess(_) | Self::ConnectionsMax | Self::Draining | Self::ShardBusy => {
+            Self::TwoTokens | Self::NoToken | Self::RoomForbidden => {
+                headers.insert(header::WWW_AUTHENTICATE, self.challenge());
+            }
+            Self::Token(error) if error != TokenError::KeysUnavailable => {
+                headers.insert(header::WWW_AUTHENTICATE, self.challenge());
+            }
+            Self::Excess(_)
+            | Self::ConnectionsMax
+            | Self::Draining
+            | Self::ShardBusy
+            | Self::Token(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
             }
             _ => {}
         }
         response
+    }
+
+    /// What a client that knows bearer tokens understands (RFC 6750, section 3).
+    fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::TwoTokens => "Bearer realm=\"uproar\", error=\"invalid_request\"",
+            Self::RoomForbidden => "Bearer realm=\"uproar\", error=\"insufficient_scope\"",
+            Self::Token(_) => "Bearer realm=\"uproar\", error=\"invalid_token\"",
+            _ => "Bearer realm=\"uproar\"",
+        })
     }
 
     /// The answer as it goes over the wire where hyper cannot send it; `None` where the peer gets none.

@@ -6,7 +6,11 @@ use hyper::header::HeaderValue;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-use crate::{http::refusal::Refusal, rooms::name};
+use crate::{
+    gate::permissions::{Permissions, Right},
+    http::refusal::Refusal,
+    rooms::name,
+};
 
 /// The last segment of a pattern that takes any room.
 const ROOM: &str = "{room}";
@@ -18,6 +22,17 @@ pub struct Route {
     pub pattern: String,
     /// The subprotocols that its handler speaks (RFC 6455, section 1.9); the peer's order decides.
     pub subprotocols: Vec<String>,
+    /// Who may open a session there.
+    pub entrance: Entrance,
+}
+
+/// Who may open a session at a path of a server that asks who somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Whoever shows a token that is right.
+    Token,
+    /// And may join the room that the path names, or this one where it names none.
+    Member(&'static str),
 }
 
 /// Why a table of routes is wrong.
@@ -51,6 +66,7 @@ struct Entry {
     path: String,
     takes_room: bool,
     subprotocols: Vec<HeaderValue>,
+    entrance: Entrance,
 }
 
 /// Where a path leads.
@@ -97,6 +113,18 @@ impl Routes {
         Err(Refusal::NotFound)
     }
 
+    /// Whether somebody with these permissions may open a session there.
+    pub(super) fn admits(&self, found: &Match, permissions: &Permissions) -> bool {
+        match self.0.get(found.route).map(|entry| entry.entrance) {
+            Some(Entrance::Member(default)) => {
+                let room = found.room.as_deref().unwrap_or(default);
+                permissions.of_room(room).has(Right::Join)
+            }
+            Some(Entrance::Token) => true,
+            None => false,
+        }
+    }
+
     /// Picks the first subprotocol of the peer's list that the route speaks.
     pub(super) fn negotiate<'a>(
         &self,
@@ -132,6 +160,7 @@ impl Entry {
             path: path.to_owned(),
             takes_room,
             subprotocols: subprotocols.collect::<Result<_, _>>()?,
+            entrance: route.entrance,
         })
     }
 }
@@ -164,7 +193,8 @@ mod tests {
     use crate::rooms::name::RoomNameError;
 
     fn route(pattern: &str) -> Route {
-        Route { pattern: pattern.to_owned(), subprotocols: Vec::new() }
+        let (pattern, subprotocols) = (pattern.to_owned(), Vec::new());
+        Route { pattern, subprotocols, entrance: Entrance::Token }
     }
 
     fn table() -> Routes {
@@ -248,7 +278,8 @@ mod tests {
     fn subprotocols() {
         let speaks = |names: &[&str]| {
             let subprotocols = names.iter().map(|&name| name.to_owned()).collect();
-            Routes::new(vec![Route { pattern: "/".to_owned(), subprotocols }])
+            let pattern = "/".to_owned();
+            Routes::new(vec![Route { pattern, subprotocols, entrance: Entrance::Token }])
         };
         let routes = speaks(&["uproar.chat.v2", "uproar.chat.v1"]).expect("the table is right");
         let pick = |offered: &[&str]| {

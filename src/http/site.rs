@@ -6,8 +6,11 @@ use hyper::server::conn::http1;
 use tokio::runtime::Handle;
 
 use crate::{
-    gate::{origin::OriginRule, proxies::Proxies, turnstile::Turnstile},
-    http::{connections::Connections, pages::Pages, readiness::Readiness, refusal, routes::Routes},
+    gate::{auth::Authenticator, origin::OriginRule, proxies::Proxies, turnstile::Turnstile},
+    http::{
+        connections::Connections, credentials::TokenPlaces, pages::Pages, readiness::Readiness,
+        refusal, routes::Routes,
+    },
     metrics::HANDSHAKE_DURATION,
 };
 
@@ -39,6 +42,10 @@ pub struct Settings {
     pub turnstile: Arc<Turnstile>,
     /// Whose word on a client's address is taken.
     pub proxies: Proxies,
+    /// Who knows who somebody is.
+    pub authenticator: Arc<Authenticator>,
+    /// Where tokens may be.
+    pub token_places: TokenPlaces,
     /// Whether the demo page is served.
     pub demo: bool,
     /// The count of sessions on all shards.
@@ -56,6 +63,8 @@ pub struct Site {
     pub(super) origin_rule: OriginRule,
     pub(super) turnstile: Arc<Turnstile>,
     pub(super) proxies: Proxies,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) token_places: TokenPlaces,
     pub(super) pages: Pages,
     pub(super) connections: Arc<Connections>,
     pub(super) readiness: Arc<Readiness>,
@@ -76,6 +85,8 @@ impl Site {
             origin_rule: settings.origin_rule,
             turnstile: settings.turnstile,
             proxies: settings.proxies,
+            authenticator: settings.authenticator,
+            token_places: settings.token_places,
             pages: Pages::new(settings.demo),
             connections: settings.connections,
             readiness: settings.readiness,

@@ -16,6 +16,7 @@ pub use close::{Close, CloseReason};
 pub use context::{Actions, Context};
 pub use echo::Echo;
 pub use message::Message;
+pub(crate) use relay::LOBBY;
 pub use relay::Relay;
 pub use request::Request;
 

@@ -4,7 +4,7 @@
 use crate::protocol::{Close, CloseReason, Context, Handler, Message, Request, SessionId};
 
 /// The room of a path that names none.
-const LOBBY: &str = "lobby";
+pub(crate) const LOBBY: &str = "lobby";
 
 /// The close code for whoever does not get into its room: too many.
 const NO_ROOM: u16 = 4429;

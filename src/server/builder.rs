@@ -12,11 +12,13 @@ use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
 use crate::gate::origin::{Listed, OriginRule, Pages};
 use crate::gate::users::Users;
-use crate::http::{Connections, Limits, Readiness, Route, Routes, Settings, Site};
+use crate::http::{
+    Connections, Entrance, Limits, Readiness, Route, Routes, Settings, Site, TokenPlaces,
+};
 use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::protocol::chat::{Identity, SUBPROTOCOL};
-use crate::protocol::{Echo, Handler, Relay, Request};
+use crate::protocol::{Echo, Handler, LOBBY, Relay, Request};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
 use crate::server::threads::Ready;
@@ -44,7 +46,7 @@ impl Builder {
     /// is the name of a room. Earlier routes, those of the configuration first, win.
     #[must_use]
     pub fn route(self, pattern: &str, handler: impl Handler) -> Self {
-        self.route_as(pattern, pattern, handler)
+        self.route_as(pattern, pattern, Entrance::Token, handler)
     }
 
     /// Says who a handshake on the chat's path comes from: a user, who has direct conversations and whose id is the
@@ -63,8 +65,14 @@ impl Builder {
     }
 
     /// `protocol` is the value of that label in the metrics.
-    fn route_as(self, pattern: &str, protocol: &str, handler: impl Handler) -> Self {
-        let route = Route { pattern: pattern.into(), subprotocols: Vec::new() };
+    fn route_as(
+        self,
+        pattern: &str,
+        protocol: &str,
+        entrance: Entrance,
+        handler: impl Handler,
+    ) -> Self {
+        let route = Route { pattern: pattern.into(), subprotocols: Vec::new(), entrance };
         self.serve(route, protocol, Service::Handler(Arc::new(handler)))
     }
 
@@ -84,13 +92,23 @@ impl Builder {
     fn configured_routes(mut self) -> Self {
         let relay = Relay { announces: self.config.relay.announce == Announce::Json };
         if self.config.relay.enabled {
-            self = self.route_as("/", "relay", relay).route_as("/relay/{room}", "relay", relay);
+            let entrance = Entrance::Member(LOBBY);
+            self = self.route_as("/", "relay", entrance, relay).route_as(
+                "/relay/{room}",
+                "relay",
+                entrance,
+                relay,
+            );
         }
         if self.config.echo.enabled {
-            self = self.route_as("/echo", "echo", Echo);
+            self = self.route_as("/echo", "echo", Entrance::Token, Echo);
         }
         if self.config.chat.enabled {
-            let route = Route { pattern: "/chat".into(), subprotocols: vec![SUBPROTOCOL.into()] };
+            let route = Route {
+                pattern: "/chat".into(),
+                subprotocols: vec![SUBPROTOCOL.into()],
+                entrance: Entrance::Token,
+            };
             self = self.serve(route, "chat", Service::Chat);
         }
         self
@@ -109,6 +127,7 @@ impl Builder {
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
+        let authenticator = self.config.authenticator().map_err(refused)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(CONTROL_THREADS)
             .thread_name("uproar-control")
@@ -126,6 +145,8 @@ impl Builder {
             origin_rule: origin_rule(&self.config),
             turnstile: Arc::clone(&turnstile),
             proxies: wiring::proxies(&self.config),
+            authenticator: Arc::new(authenticator),
+            token_places: token_places(&self.config),
             demo: self.config.shows_demo(),
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),
@@ -148,7 +169,6 @@ impl Builder {
             protocols: self.protocols,
         };
         let (shards, metrics) = shared.shards(listeners, polls);
-        let drain = Duration::from_secs(self.config.server.drain_secs);
         let server = Server {
             address,
             admin_address: admin.local_addr()?,
@@ -157,7 +177,7 @@ impl Builder {
             shards,
             threads: Vec::new(),
             log: chat.map(|chat| chat.running),
-            stopper: Stopper { readiness, hub, events, drain },
+            stopper: Stopper { readiness, hub, events, drain: drain(&self.config) },
             ended,
             runtime,
             config: self.config,
@@ -218,13 +238,21 @@ fn handshake_limits(config: &Config) -> Limits {
     }
 }
 
-/// What the operator lists; without a list a loopback address that nobody was let in to is for this machine's own
-/// programs and pages.
+fn drain(config: &Config) -> Duration {
+    Duration::from_secs(config.server.drain_secs)
+}
+
+fn token_places(config: &Config) -> TokenPlaces {
+    let auth = &config.auth;
+    TokenPlaces { cookie: auth.cookie.clone(), query_parameter: auth.query_parameter.clone() }
+}
+
+/// What the operator lists; without a list an open loopback address is for this machine's own programs and pages.
 fn origin_rule(config: &Config) -> OriginRule {
     let origins = &config.origins;
     let is_open = config.auth.open_to_network;
     let is_listed = !origins.allowed.is_empty() || !origins.hosts.is_empty();
-    if !is_listed && !is_open && config.server.listen.ip().to_canonical().is_loopback() {
+    if !is_listed && config.is_private() {
         return OriginRule::Loopback;
     }
     let pages = match is_open {

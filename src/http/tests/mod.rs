@@ -25,8 +25,13 @@ use tokio::{
 };
 
 use crate::{
-    gate::{addresses::AddressLimits, origin::OriginRule, turnstile::Turnstile},
-    http::{Connections, Door, Limits, Phase, Readiness, Route, Routes, Settings, Site},
+    gate::{
+        addresses::AddressLimits, auth::Authenticator, origin::OriginRule, turnstile::Turnstile,
+    },
+    http::{
+        Connections, Door, Entrance, Limits, Phase, Readiness, Route, Routes, Settings, Site,
+        TokenPlaces,
+    },
     shard::Adopt,
 };
 
@@ -94,6 +99,7 @@ impl Server {
         let route = |pattern: &str, subprotocols: &[&str]| Route {
             pattern: pattern.to_owned(),
             subprotocols: subprotocols.iter().map(|&name| name.to_owned()).collect(),
+            entrance: Entrance::Token,
         };
         let routes =
             [route("/", &[]), route("/relay/{room}", &[]), route("/chat", &["uproar.chat.v1"])];
@@ -106,6 +112,8 @@ impl Server {
             origin_rule: options.origin_rule,
             turnstile: Arc::new(Turnstile::new(options.address_limits, usize::MAX)),
             proxies: Default::default(),
+            authenticator: Arc::new(Authenticator::open()),
+            token_places: TokenPlaces::default(),
             demo: options.demo,
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),

@@ -15,9 +15,12 @@ use mio::{Events, Poll, Waker};
 
 use super::peer::parse;
 use crate::gate::addresses::AddressLimits;
+use crate::gate::auth::Authenticator;
 use crate::gate::origin::OriginRule;
 use crate::gate::turnstile::Turnstile;
-use crate::http::{Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site};
+use crate::http::{
+    Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site, TokenPlaces,
+};
 use crate::hub::Hub;
 use crate::hub::directory::{Directory, RoomEntry};
 use crate::hub::mailbox::{Batch, Capacity, Mailbox, Part, Port, mailbox};
@@ -357,6 +360,8 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         origin_rule: OriginRule::Loopback,
         turnstile: Arc::new(Turnstile::new(AddressLimits::NONE, usize::MAX)),
         proxies: Default::default(),
+        authenticator: Arc::new(Authenticator::open()),
+        token_places: TokenPlaces::default(),
         demo: false,
         connections: Arc::clone(connections),
         readiness,

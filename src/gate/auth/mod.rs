@@ -1,0 +1,148 @@
+//! Who somebody is, by the token that they show: a JWT (RFC 7519) that the user's own application has signed.
+//!
+//! [`Authenticator`] is asked; `tokens` verifies with the keys of `key_source`, `head` is all that is looked at before
+//! the signature is known to be right, `claims` is what comes after; `mint` makes
+//! tokens for development. How a token arrives is the matter of `http` and of
+//! the chat.
+
+mod algorithm;
+mod claims;
+mod head;
+mod key;
+pub(crate) mod key_source;
+mod mint;
+mod provider;
+mod public_key;
+mod token_error;
+mod token_key;
+mod tokens;
+
+pub(crate) use key_source::{read_secret, secret_of};
+pub(crate) use mint::NewToken;
+pub use token_error::TokenError;
+pub use token_key::TokenKey;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::config::{Auth, Mode, Ungranted};
+use crate::gate::access::Access;
+use crate::gate::permissions::Permissions;
+use crate::metrics::TOKENS;
+use claims::Rules;
+use key::Key;
+use key_source::KeyFault;
+use tokens::Tokens;
+
+/// Knows who may come in, by what they show. One for the whole server.
+#[derive(Debug)]
+pub struct Authenticator {
+    is_open: bool,
+    tokens: Option<Tokens>,
+}
+
+impl Authenticator {
+    /// What that configuration asks for; reads the files with the keys.
+    ///
+    /// # Errors
+    /// Which key is none, by its position, and why.
+    pub(crate) fn new(config: &Auth) -> Result<Self, (usize, KeyFault)> {
+        register();
+        let is_open = config.modes.contains(&Mode::Open);
+        if !config.modes.contains(&Mode::Token) {
+            return Ok(Self { is_open, tokens: None });
+        }
+        provider::install();
+        let keys = keys(config)?;
+        let without_grant = match config.without_grant {
+            Ungranted::Nothing => Permissions::default(),
+            Ungranted::Everything => Permissions::all(),
+        };
+        let rules = Rules {
+            leeway_secs: config.leeway_secs,
+            expiry_required: config.expiry_required,
+            without_grant: Arc::new(without_grant),
+        };
+        Ok(Self { is_open, tokens: Some(Tokens::new(keys, rules)) })
+    }
+
+    /// Whether it could be made.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn check(config: &Auth) -> Result<(), (usize, KeyFault)> {
+        keys(config).map(|_| ())
+    }
+
+    /// A server that asks nobody.
+    #[must_use]
+    pub const fn open() -> Self {
+        Self { is_open: true, tokens: None }
+    }
+
+    /// Whether those who show nothing are let in, as guests who may do everything.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether tokens are taken at all.
+    #[must_use]
+    pub const fn takes_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Whom a token lets in, from now on; counted. May take as long as keys that are not known yet take to be fetched.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    #[allow(clippy::unused_async, reason = "who asks must not rely on an answer at once")]
+    pub async fn token(&self, token: &str) -> Result<Arc<Access>, TokenError> {
+        let found = match &self.tokens {
+            Some(tokens) => tokens.verify(token, now_ms()),
+            None => Err(TokenError::NotTaken),
+        };
+        let result = found.as_ref().map_or_else(|error| error.label(), |_| ACCEPTED);
+        metrics::counter!(TOKENS, "result" => result).increment(1);
+        found.map(Arc::new)
+    }
+}
+
+/// The keys of a configuration, each bound to its audience and issuer.
+fn keys(config: &Auth) -> Result<Vec<Key>, (usize, KeyFault)> {
+    let audience = Some(config.audience.as_str()).filter(|audience| !audience.is_empty());
+    let mut keys = Vec::new();
+    for (at, entry) in config.keys.iter().enumerate() {
+        keys.extend(key_source::load(entry, audience).map_err(|fault| (at, fault))?);
+    }
+    Ok(keys)
+}
+
+/// What became of a token that was right.
+const ACCEPTED: &str = "accepted";
+
+/// Every value of the label that tokens are counted by.
+pub(crate) const RESULTS: [&str; TokenError::LABELS.len() + 1] = {
+    let mut results = [ACCEPTED; TokenError::LABELS.len() + 1];
+    let mut at = 0;
+    while at < TokenError::LABELS.len() {
+        results[at + 1] = TokenError::LABELS[at];
+        at += 1;
+    }
+    results
+};
+
+/// Makes every counter exist at zero, so that a rate over it sees the first token.
+fn register() {
+    for result in RESULTS {
+        metrics::counter!(TOKENS, "result" => result).increment(0);
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
