@@ -14,6 +14,7 @@ use support::client::{Client, frame};
 use support::door::{ask, connect_from, handshake, refused, source, status};
 use support::embedded::Embedded;
 use support::server::Server;
+use support::token::{keys, token};
 use support::wait_for;
 use uproar::Identity;
 
@@ -136,6 +137,61 @@ fn sessions_of_one_user() {
         client.send(r#"{"type":"hello"}"#);
         (client.next().opcode() == 1).then_some(()).filter(|()| client.stream.peer_addr().is_ok())
     });
+}
+
+/// A server that takes tokens, which never makes an exception for this machine's own programs.
+fn token_server(settings: &[(&str, &str)]) -> Server {
+    let (name, keys) = keys();
+    let all = [&[(name, &*keys), ("UPROAR_AUTH__MODES", "[\"token\"]")], settings].concat();
+    Server::start_with(&["--shards", "2"], &all)
+}
+
+fn open_with(server: SocketAddr, source: IpAddr, token: &str) -> (TcpStream, String) {
+    let stream = connect_from(source, server);
+    let lines = [&*format!("Authorization: Bearer {token}")];
+    let head = ask(&stream, handshake("/relay/a", &lines));
+    (stream, head)
+}
+
+/// A token for whatever a relay session does.
+fn everywhere(user: &str) -> String {
+    token(user, &json!({ "rooms": { "*": ["join", "send"] } }))
+}
+
+#[test]
+fn sessions_of_one_user_whose_token_the_handshake_shows() {
+    let server = token_server(&[("UPROAR_LIMITS__CONNECTIONS_PER_USER_MAX", "2")]);
+    let enter = |user: &str, last| open_with(server.address, source(last), &everywhere(user));
+    let (first, _second) = (enter("ann", 2), enter("ann", 3));
+    assert_eq!(status(&first.1), 101, "{}", first.1);
+    assert_eq!(status(&enter("ann", 4).1), 429);
+    assert_eq!(refused(&server, "user_connections"), 1.0);
+    assert_eq!(status(&enter("bob", 4).1), 101);
+    drop(first);
+    wait_for("the place comes back", || (status(&enter("ann", 4).1) == 101).then_some(()));
+}
+
+#[test]
+fn failed_attempts_to_authenticate_of_one_address() {
+    let server = token_server(&[
+        ("UPROAR_LIMITS__AUTH_FAILURES_PER_ADDRESS_MAX", "3"),
+        ("UPROAR_LIMITS__AUTH_FAILURES_WINDOW_SECS", "86400"),
+    ]);
+    let enter = |last, token: &str| open_with(server.address, source(last), token);
+    let (inside, head) = enter(2, &everywhere("ann"));
+    assert_eq!(status(&head), 101, "{head}");
+    for _ in 0..4 {
+        assert_eq!(status(&enter(2, "wrong").1), 401);
+    }
+    for token in ["wrong", &everywhere("ann")] {
+        assert_eq!(status(&enter(2, token).1), 429, "whatever it shows");
+    }
+    assert_eq!(refused(&server, "address_failures"), 2.0);
+    assert_eq!(status(&enter(3, &everywhere("bob")).1), 101);
+    // Who is in stays in.
+    let mut inside = Client::of(inside);
+    inside.write(&frame(0x89, b"there?"));
+    assert_eq!(inside.next().head, 0x8a);
 }
 
 /// A rate that no test waits for, and a burst.

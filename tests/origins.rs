@@ -4,8 +4,10 @@
 
 mod support;
 
+use serde_json::json;
 use support::door::{ask, connect_from, handshake, refused, source, status};
 use support::server::Server;
+use support::token::{keys, token};
 
 /// Asks with these lines and requires that status, and a count under that reason where there is one.
 #[track_caller]
@@ -80,4 +82,30 @@ fn a_list_of_hosts_alone_leaves_the_server_to_its_own_pages() {
     check(&server, &[host, "Origin: https://chat.example"], 101, None);
     check(&server, &[host, "Origin: http://localhost"], 403, Some("origin"));
     check(&server, &[host], 403, Some("no_origin"));
+}
+
+#[test]
+fn a_token_makes_up_for_an_origin_and_for_nothing_else() {
+    let (name, keys) = keys();
+    let settings = [(name, &*keys), ("UPROAR_AUTH__MODES", r#"["token", "open"]"#)];
+    let listed = ("UPROAR_ORIGINS__ALLOWED", r#"["https://app.example"]"#);
+    let server = Server::start_with(&[], &[&settings[..], &[listed]].concat());
+    let token = token("ann", &json!({ "rooms": { "*": ["join"] } }));
+    let shows = format!("Authorization: Bearer {token}");
+    check(&server, &[], 403, Some("no_origin"));
+    check(&server, &[&shows], 101, None);
+    check(&server, &["Origin: https://app.example"], 101, None);
+    check(&server, &[&shows, "Origin: https://evil.example"], 403, Some("origin"));
+}
+
+#[test]
+fn a_server_that_takes_tokens_alone_answers_its_own_pages_under_any_name() {
+    let (name, keys) = keys();
+    let settings = [(name, &*keys), ("UPROAR_AUTH__MODES", r#"["token"]"#)];
+    let server = Server::start_with(&[], &settings);
+    let token = token("ann", &json!({ "rooms": { "*": ["join"] } }));
+    let (host, shows) = ("Host: chat.example", format!("Authorization: Bearer {token}"));
+    check(&server, &[host, &shows, "Origin: https://chat.example"], 101, None);
+    check(&server, &[host, &shows, "Origin: https://evil.example"], 403, Some("origin"));
+    check(&server, &[host, &shows], 101, None);
 }

@@ -317,7 +317,8 @@ mod tests {
         );
         check(host, "origins.hosts = [\"*.a.example\"] and origins.wildcards = false: whoever");
         let meant = |c: &mut Config| {
-            (origin(c), host(c));
+            origin(c);
+            host(c);
             c.origins.wildcards = true;
         };
         check(meant, "");

@@ -1,11 +1,13 @@
 //! Puts a server together: checks, binds, wires.
 
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use mio::Poll;
+use tokio::runtime::Runtime;
 
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
@@ -128,11 +130,7 @@ impl Builder {
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
         let authenticator = self.config.authenticator().map_err(refused)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(CONTROL_THREADS)
-            .thread_name("uproar-control")
-            .enable_all()
-            .build()?;
+        let runtime = control_runtime()?;
         let listeners = wiring::bind_shards(&self.config)?;
         let admin = wiring::bind(self.config.server.admin_listen, "server.admin_listen")?;
         let address = listeners[0].local_addr()?;
@@ -182,9 +180,17 @@ impl Builder {
             runtime,
             config: self.config,
         };
-        server.serve_operators(admin, exposition, metrics, turnstile);
+        server.serve_operators(admin, exposition, metrics, &turnstile);
         Ok(server)
     }
+}
+
+fn control_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("uproar-control")
+        .enable_all()
+        .build()
 }
 
 /// What all shards are made with.

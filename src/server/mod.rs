@@ -186,7 +186,7 @@ impl Server {
         listener: TcpListener,
         exposition: Exposition,
         shards: Vec<ShardMetrics>,
-        turnstile: Arc<Turnstile>,
+        turnstile: &Turnstile,
     ) {
         let admin = Admin {
             metrics: exposition.clone(),
