@@ -57,6 +57,7 @@ mod shard;
 
 mod handle;
 mod server;
+mod users;
 
 #[cfg(windows)]
 compile_error!(
@@ -75,7 +76,11 @@ mod shutdown;
 mod telemetry;
 
 pub use config::Config;
+pub use gate::access::Access;
+pub use gate::permissions::{Grant, Permissions, Right};
+pub use gate::standing::{Measure, Restriction};
 pub use handle::{Busy, Handle};
 pub use protocol::chat::Identity;
-pub use protocol::{Close, CloseReason, Context, Handler, Message, Request, SessionId};
+pub use protocol::{Close, CloseReason, Context, Handler, Message, Permit, Request, SessionId};
 pub use server::{Builder, RunError, Server, StartError, Stopper};
+pub use users::{Users, UsersError};

@@ -3,6 +3,7 @@
 use metrics::Unit;
 
 use crate::gate::auth;
+use crate::gate::standing::Measure;
 use crate::http::Refusal;
 use crate::log::figures::{QUEUES, RESULTS, SOURCES};
 use crate::protocol::CloseReason;
@@ -145,6 +146,8 @@ metrics! {
         "Bytes queued for sessions, shared ones counted for each.";
     REQUESTS_REFUSED = "uproar_requests_refused_total", Counter, ["shard"],
         "Requests of handles turned away, because the shard had too many of them waiting.";
+    USERS_RESTRICTED = "uproar_users_restricted", Gauge, ["measure"],
+        "Users against whom a measure is in force, by which.";
     BUILD_INFO = "uproar_build_info", Gauge, ["version"],
         "Always 1; the labels say what runs.";
 }
@@ -195,6 +198,7 @@ impl Metric {
             ("source", LOG_READS) => Some(&SOURCES),
             ("queue", LOG_BUSY) => Some(&QUEUES),
             ("code", CHAT_ERRORS) => Some(&Code::TEXTS),
+            ("measure", USERS_RESTRICTED) => Some(&Measure::LABELS),
             _ => None,
         }
     }

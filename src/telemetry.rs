@@ -10,9 +10,10 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::exposition::Exposition;
 use crate::gate::addresses::Addresses;
-use crate::gate::users::Users;
+use crate::gate::standing::Measure;
 use crate::hub::Hub;
 use crate::log::figures::Figures;
+use crate::log::writer::system_time;
 use crate::metrics as names;
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
@@ -34,44 +35,59 @@ pub(crate) fn run(
     log: Figures,
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send {
-    take_over(exposition, shards, log, (hub, gauge!(names::ROOMS)))
+    let restricted =
+        Measure::LABELS.map(|label| gauge!(names::USERS_RESTRICTED, "measure" => label));
+    take_over(exposition, shards, log, Wide { hub, rooms: gauge!(names::ROOMS), restricted })
 }
 
 async fn take_over(
     exposition: Exposition,
     mut shards: Vec<ShardMetrics>,
     mut log: Figures,
-    (hub, rooms): (Arc<Hub>, Gauge),
+    wide: Wide,
 ) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         period.tick().await;
-        for (shard, port) in shards.iter_mut().zip(&hub.ports) {
+        for (shard, port) in shards.iter_mut().zip(&wide.hub.ports) {
             shard.take_over();
             shard.requests_refused.absolute(port.requests_refused());
         }
         log.take_over();
-        rooms.set(hub.directory.len() as f64);
-        hub.directory.shrink();
+        wide.take_over();
         exposition.keep_up();
     }
 }
 
+/// What is the whole node's, and no shard's.
+struct Wide {
+    hub: Arc<Hub>,
+    rooms: Gauge,
+    restricted: [Gauge; Measure::LABELS.len()],
+}
+
+impl Wide {
+    fn take_over(&self) {
+        self.rooms.set(self.hub.directory.len() as f64);
+        self.hub.directory.shrink();
+        for (gauge, count) in self.restricted.iter().zip(self.hub.standings.counts(system_time())) {
+            gauge.set(count as f64);
+        }
+    }
+}
+
 /// Says how many addresses and users are counted, and forgets those that need not be; until the server is gone.
-pub(crate) fn watch(
-    addresses: Arc<Addresses>,
-    users: Arc<Users>,
-) -> impl Future<Output = ()> + Send {
+pub(crate) fn watch(addresses: Arc<Addresses>, hub: Arc<Hub>) -> impl Future<Output = ()> + Send {
     let gauges = (gauge!(names::ADDRESSES), gauge!(names::USERS));
     async move {
         let mut period = tokio::time::interval(SWEEP_PERIOD);
         loop {
             period.tick().await;
             addresses.sweep();
-            users.shrink();
+            hub.users.shrink();
             gauges.0.set(addresses.len() as f64);
-            gauges.1.set(users.len() as f64);
+            gauges.1.set(hub.users.len() as f64);
         }
     }
 }

@@ -117,13 +117,13 @@ fn the_answer_names_a_subprotocol_but_never_the_token() {
 #[test]
 fn without_a_token_nobody_comes_in_unless_the_server_is_open() {
     let closed = server(false);
-    for path in ["/", "/relay/x", "/echo", "/chat"] {
+    for path in ["/", "/relay/x", "/echo"] {
         let answer = refused(&closed, path, &[], 401);
         assert!(answer.contains("www-authenticate: Bearer realm=\"uproar\"\r\n"), "{answer}");
         assert!(answer.ends_with("this path needs a token\n"), "{answer}");
     }
     let no_token = [r#"reason="no_token""#];
-    assert_eq!(closed.metric("uproar_connections_refused_total", &no_token), 4.0);
+    assert_eq!(closed.metric("uproar_connections_refused_total", &no_token), 3.0);
     let open = server(true);
     for path in ["/", "/relay/x", "/echo", "/chat"] {
         enter(&open, path, &[]);
@@ -214,6 +214,42 @@ fn a_chat_session_is_the_user_of_its_token() {
     assert_eq!(welcome["type"], "welcome");
     assert_eq!((&welcome["user"], &welcome["name"]), (&json!("alice"), &json!("Alice")));
     assert!(welcome.get("guest").is_none_or(Value::is_null), "{welcome}");
+}
+
+#[test]
+fn the_first_message_of_a_chat_may_show_the_token_and_has_to_where_nobody_did() {
+    let server = server(false);
+    let hello = |client: &mut Client, token: Option<&str>| {
+        let hello = json!({"type": "hello", "token": token, "ref": 1});
+        client.send(&hello.to_string());
+    };
+    let wrong =
+        signed(&json!({"sub": "alice", "exp": now() + 60}), "the secret of somebody else, sure");
+    for (token, code) in [(None, "token_required"), (Some(&*wrong), "bad_token")] {
+        let (_, mut client) = enter(&server, "/chat", &[]);
+        hello(&mut client, token);
+        let mut frames = client.rest();
+        assert_eq!(frames.pop().expect("a Close").close_code(), 4401);
+        let error: Value = serde_json::from_str(frames[0].text()).expect("JSON");
+        assert_eq!((&error["code"], &error["ref"]), (&json!(code), &json!(1)));
+    }
+    let (_, client) = enter(&server, "/chat", &[]);
+    let short = json!({"sub": "alice", "exp": now() - 26, "rooms": {"a": ["join"]}});
+    let short = json!({"type": "hello", "token": signed(&short, SECRET)});
+    let mut alice = ChatClient::hello(client, &short);
+    assert_eq!(alice.user(), "alice");
+    assert_eq!(alice.await_type("error")["code"], "token_expired");
+    let refresh = |token: String| json!({"type": "refresh", "token": token, "ref": 2});
+    alice.send(&refresh(everywhere("bob")));
+    assert_eq!(alice.await_type("error")["code"], "forbidden");
+    let end = now() + 2 - 30;
+    let claims = json!({"sub": "alice", "exp": end, "rooms": {"*": ["join"]}});
+    alice.send(&refresh(signed(&claims, SECRET)));
+    assert_eq!(alice.await_type("refreshed")["expires"], (end + 30) * 1000);
+    alice.join("b");
+    assert_eq!(alice.client.rest().pop().expect("a Close").close_code(), 4401);
+    let closed = [r#"reason="unauthenticated""#];
+    server.wait_for_metric("uproar_sessions_closed_total", &closed, |count| count == 3.0);
 }
 
 #[test]

@@ -123,8 +123,8 @@ fn sessions_of_one_user() {
     let connect = |user| Client::connect(server.address, &format!("/chat?user={user}"));
     let first = ChatClient::hello(connect("ann"), &json!({"type": "hello"}));
     let _second = ChatClient::hello(connect("ann"), &json!({"type": "hello"}));
-    let frames = connect("ann").rest();
-    assert_eq!(frames.last().map(|frame| frame.close_code()), Some(4429), "{frames:?}");
+    let stream = connect_from(source(1), server.address);
+    assert_eq!(status(&ask(&stream, handshake("/chat?user=ann", &[]))), 429);
     let _other = ChatClient::hello(connect("bob"), &json!({"type": "hello"}));
     let _guests = [0; 3].map(|_| {
         let client = Client::connect(server.address, "/chat");
@@ -133,9 +133,8 @@ fn sessions_of_one_user() {
     server.wait_for_metric("uproar_users", |users| users == 2.0);
     drop(first);
     wait_for("the place comes back", || {
-        let mut client = connect("ann");
-        client.send(r#"{"type":"hello"}"#);
-        (client.next().opcode() == 1).then_some(()).filter(|()| client.stream.peer_addr().is_ok())
+        let stream = connect_from(source(1), server.address);
+        (status(&ask(&stream, handshake("/chat?user=ann", &[]))) == 101).then_some(())
     });
 }
 
@@ -169,6 +168,36 @@ fn sessions_of_one_user_whose_token_the_handshake_shows() {
     assert_eq!(status(&enter("bob", 4).1), 101);
     drop(first);
     wait_for("the place comes back", || (status(&enter("ann", 4).1) == 101).then_some(()));
+}
+
+#[test]
+fn sessions_of_one_user_who_shows_a_token_at_hello() {
+    let server = token_server(&[
+        ("UPROAR_LIMITS__CONNECTIONS_PER_USER_MAX", "1"),
+        ("UPROAR_LIMITS__AUTH_FAILURES_PER_ADDRESS_MAX", "2"),
+        ("UPROAR_LIMITS__AUTH_FAILURES_WINDOW_SECS", "86400"),
+    ]);
+    let connect = |last| Client::over(connect_from(source(last), server.address), "/chat");
+    let hello = |token: &str| json!({ "type": "hello", "token": token });
+    let first = ChatClient::hello(connect(2), &hello(&everywhere("ann")));
+    let mut second = connect(2);
+    second.send(&hello(&everywhere("ann")).to_string());
+    let frames = second.rest();
+    assert_eq!(frames.last().map(|frame| frame.close_code()), Some(4429), "{frames:?}");
+    assert_eq!(refused(&server, "user_connections"), 1.0);
+    drop(first);
+    wait_for("the place comes back", || {
+        let mut client = connect(2);
+        client.send(&hello(&everywhere("ann")).to_string());
+        client.next().text().contains("\"welcome\"").then_some(())
+    });
+    // Wrong tokens count wherever they are shown.
+    for _ in 0..3 {
+        let mut client = connect(3);
+        client.send(&hello("wrong").to_string());
+        assert_eq!(client.rest().last().map(|frame| frame.close_code()), Some(4401));
+    }
+    assert_eq!(status(&open_with(server.address, source(3), &everywhere("bob")).1), 429);
 }
 
 #[test]

@@ -179,6 +179,9 @@ config! {
         audience: String = String::new();
         /// How far the clock of who signs tokens may be off: they are taken so much before nbf and after exp.
         leeway_secs: u64 [0..=600 seconds] = 30;
+        /// How long before what a chat session was let in with expires the session is told so, to refresh it. 0 does
+        /// not tell it.
+        expiry_warning_secs: u64 [0..=3_600 seconds] = 60;
         /// Whether tokens must have an end, exp.
         expiry_required: bool = true;
         /// What a token grants that has neither rooms nor direct among its claims.

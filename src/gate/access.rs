@@ -21,7 +21,13 @@ impl Access {
     /// everybody.
     #[must_use]
     pub fn full(identity: Identity) -> Self {
+        // The same for everybody: a guest costs nothing for what a guest may do.
         static ALL: LazyLock<Arc<Permissions>> = LazyLock::new(|| Arc::new(Permissions::all()));
         Self { identity, permissions: Arc::clone(&ALL), expires_at: None }
+    }
+
+    /// Whether the user has conversations with other users: no guest has.
+    pub(crate) fn has_direct(&self) -> bool {
+        !self.identity.is_guest && self.permissions.allows_direct()
     }
 }

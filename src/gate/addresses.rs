@@ -122,8 +122,15 @@ impl Addresses {
     }
 
     fn note_failure_at(&self, address: IpAddr, now: u64) {
-        let Some(rate) = self.limits.failures.filter(|_| !self.exempts(address)) else { return };
-        self.change(Network::of(address), |entry| rate.charge(&mut entry.failures, now, 1));
+        if !self.exempts(address) {
+            self.note_failure_of(Network::of(address), now);
+        }
+    }
+
+    fn note_failure_of(&self, network: Network, now: u64) {
+        if let Some(rate) = self.limits.failures {
+            self.change(network, |entry| rate.charge(&mut entry.failures, now, 1));
+        }
     }
 
     /// Whether so many attempts from there failed that there are to be no more for the moment.
@@ -261,11 +268,6 @@ impl Arrival {
         })
     }
 
-    /// Whether nothing is counted for it.
-    pub(crate) const fn is_exempt(&self) -> bool {
-        self.is_exempt
-    }
-
     /// Takes a place among the sessions of its address; `None` for one that needs none.
     pub(crate) fn admit(&self) -> Result<Option<AddressPlace>, Excess> {
         if self.is_exempt {
@@ -297,6 +299,13 @@ pub(crate) struct AddressPlace {
     network: Network,
     /// How many sessions the address had, this one included, when it came.
     pub(crate) sessions: usize,
+}
+
+impl AddressPlace {
+    /// Notes that whoever has the place failed to authenticate.
+    pub(crate) fn note_failure(&self) {
+        self.addresses.note_failure_of(self.network, self.addresses.now());
+    }
 }
 
 impl Drop for AddressPlace {

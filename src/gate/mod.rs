@@ -13,5 +13,7 @@ pub mod origin;
 pub mod permissions;
 pub mod proxies;
 pub(crate) mod rate;
+pub mod standing;
 pub mod turnstile;
 pub mod users;
+pub(crate) mod verify;

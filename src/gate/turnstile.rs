@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::gate::access::Access;
 use crate::gate::addresses::{AddressLimits, AddressPlace, Addresses, Arrival, Excess};
-use crate::gate::users::{UserPlace, Users};
+use crate::gate::users::UserPlace;
 
 /// Sessions of one address from which on it may well be a proxy.
 const CROWD: usize = 100;
@@ -20,15 +19,13 @@ const HINT_PERIOD: Duration = Duration::from_secs(3600);
 pub struct Turnstile {
     /// By address.
     pub addresses: Arc<Addresses>,
-    /// By user.
-    pub users: Arc<Users>,
     hint: Hint,
 }
 
 /// What a session gives back at its end, and by which it is bound until then.
 #[derive(Debug)]
 pub struct Place {
-    _address: Option<AddressPlace>,
+    address: Option<AddressPlace>,
     user: Option<UserPlace>,
     /// Whether the bounds on messages and bytes per second are not for this session.
     pub(crate) is_exempt: bool,
@@ -37,19 +34,14 @@ pub struct Place {
 impl Turnstile {
     /// Nobody came in yet.
     #[must_use]
-    pub fn new(limits: AddressLimits, user_sessions_max: usize) -> Self {
-        Self {
-            addresses: Arc::new(Addresses::new(limits)),
-            users: Arc::new(Users::new(user_sessions_max)),
-            hint: Hint::default(),
-        }
+    pub fn new(limits: AddressLimits) -> Self {
+        Self { addresses: Arc::new(Addresses::new(limits)), hint: Hint::default() }
     }
 
-    /// Takes the places of a session; `total` is how many sessions there are. `None` for one that needs none.
+    /// Takes the place of a session among those of its address; `total` is how many sessions there are. `None` for one that needs none.
     pub(crate) fn admit(
         &self,
         arrival: &Arrival,
-        access: Option<&Arc<Access>>,
         total: usize,
     ) -> Result<Option<Box<Place>>, Excess> {
         let address = arrival.admit()?;
@@ -59,11 +51,9 @@ impl Turnstile {
         {
             self.hint.crowd(address.sessions, total);
         }
-        let identity = access.map(|access| &access.identity).filter(|identity| !identity.is_guest);
-        let user = identity.map(|identity| self.users.enter(&identity.user)).transpose()?;
-        let is_exempt = arrival.is_exempt();
-        let is_needed = !is_exempt || user.is_some();
-        Ok(is_needed.then(|| Box::new(Place { _address: address, user, is_exempt })))
+        Ok(address.map(|address| {
+            Box::new(Place { address: Some(address), user: None, is_exempt: false })
+        }))
     }
 
     /// Notes that a request from `address`, which is no proxy that anybody declared, says that it was forwarded.
@@ -75,12 +65,17 @@ impl Turnstile {
 impl Place {
     /// One of a session that was let in without, and is bound by nothing but what is taken later.
     pub(crate) const fn exempt() -> Self {
-        Self { _address: None, user: None, is_exempt: true }
+        Self { address: None, user: None, is_exempt: true }
     }
 
     /// Takes a place among the sessions of the user that it turned out to be of.
     pub(crate) fn set_user(&mut self, user: UserPlace) {
         self.user = Some(user);
+    }
+
+    /// Notes that whoever sits here failed to authenticate.
+    pub(crate) fn note_failure(&self) {
+        self.address.iter().for_each(AddressPlace::note_failure);
     }
 }
 
@@ -126,36 +121,21 @@ impl Hint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::chat::Identity;
-
-    fn access(user: &str, is_guest: bool) -> Arc<Access> {
-        Arc::new(Access::full(Identity { user: user.into(), name: user.into(), is_guest }))
-    }
 
     #[test]
-    fn users_are_counted_and_guests_are_not() {
-        let turnstile = Turnstile::new(AddressLimits::NONE, 1);
-        let arrive = || turnstile.addresses.arrive([127, 0, 0, 1].into()).expect("exempt");
-        let admit = |access: &Arc<Access>| turnstile.admit(&arrive(), Some(access), 0);
-        let first = admit(&access("ann", false)).expect("there is room");
-        assert!(first.as_ref().is_some_and(|place| place.is_exempt));
-        assert_eq!(admit(&access("ann", false)).err(), Some(Excess::UserConnections));
-        assert!(admit(&access("guest-1", true)).expect("there is room").is_none());
-        drop(first);
-        assert!(admit(&access("ann", false)).is_ok());
-    }
-
-    #[test]
-    fn whoever_is_not_let_in_as_a_user_leaves_no_trace() {
-        let limits = AddressLimits { exempts_loopback: false, ..AddressLimits::NONE };
-        let turnstile = Turnstile::new(limits, 1);
-        let arrive = || turnstile.addresses.arrive([10, 0, 0, 1].into()).expect("there is room");
-        let ann = access("ann", false);
-        let place = turnstile.admit(&arrive(), Some(&ann), 0).expect("there is room");
-        let refused = turnstile.admit(&arrive(), Some(&ann), 1);
-        assert_eq!(refused.err(), Some(Excess::UserConnections));
+    fn whoever_is_exempt_needs_no_place() {
+        let limits = AddressLimits { exempts_loopback: true, ..AddressLimits::NONE };
+        let turnstile = Turnstile::new(limits);
+        let admit = |address: [u8; 4]| {
+            let arrival = turnstile.addresses.arrive(address.into()).expect("there is room");
+            turnstile.admit(&arrival, 0).expect("there is room")
+        };
+        assert!(admit([127, 0, 0, 1]).is_none());
+        let place = admit([10, 0, 0, 1]).expect("it is counted");
+        assert!(!place.is_exempt);
+        assert_eq!(turnstile.addresses.len(), 1);
         drop(place);
-        assert!(turnstile.addresses.is_empty() && turnstile.users.is_empty());
+        assert!(turnstile.addresses.is_empty());
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Desk {
         visitor.admit(access.is_some()).map_err(Refusal::Foreign)?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
         let total = self.site.connections.count();
-        let place = self.site.turnstile.admit(caller.arrival, access.as_ref(), total);
+        let place = self.site.turnstile.admit(caller.arrival, total);
         let place = place.map_err(Refusal::Excess)?;
         let Match { route, room } = found;
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
@@ -218,7 +218,8 @@ impl Desk {
         let token = credentials::take(&mut headers, &mut uri, &self.site.token_places);
         (*request.headers_mut(), *request.uri_mut()) = (headers, uri);
         let Some(token) = token? else {
-            return if authenticator.is_open() { Ok(None) } else { Err(Refusal::NoToken) };
+            let may_come = authenticator.is_open() || self.site.routes.waits_for_token(found);
+            return if may_come { Ok(None) } else { Err(Refusal::NoToken) };
         };
         let access = authenticator.token(&token).await.map_err(Refusal::Token)?;
         if !self.site.routes.admits(found, &access.permissions) {

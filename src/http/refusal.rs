@@ -81,6 +81,10 @@ pub enum Refusal {
     Draining,
     /// The shard takes no more sessions for the moment.
     ShardBusy,
+    /// The user is banned.
+    Banned,
+    /// What the user showed was revoked.
+    Revoked,
     /// The peer sent nothing within the handshake timeout. Not answered: there was no question.
     Silent,
     /// The peer had sent nothing yet and made room for others. Not answered.
@@ -91,7 +95,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 29] = [
+    pub const LABELS: [&'static str; 31] = [
         "bad_request",
         "host",
         "not_found",
@@ -121,6 +125,8 @@ impl Refusal {
         "bad_token",
         "keys_unavailable",
         "room_forbidden",
+        "banned",
+        "revoked",
     ];
 
     /// The label under which this refusal is counted.
@@ -164,6 +170,8 @@ impl Refusal {
             Self::Token(TokenError::KeysUnavailable) => 27,
             Self::Token(_) => 26,
             Self::RoomForbidden => 28,
+            Self::Banned => 29,
+            Self::Revoked => 30,
         }
     }
 
@@ -181,8 +189,10 @@ impl Refusal {
             | Self::Encoding
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
-            Self::NoKey => StatusCode::UNAUTHORIZED,
-            Self::KeyScope | Self::Foreign(_) | Self::RoomForbidden => StatusCode::FORBIDDEN,
+            Self::NoKey | Self::Revoked => StatusCode::UNAUTHORIZED,
+            Self::KeyScope | Self::Foreign(_) | Self::RoomForbidden | Self::Banned => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -256,6 +266,8 @@ impl Refusal {
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
+            Self::Banned => "this user may not come in",
+            Self::Revoked => "what this user showed was revoked",
             Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }

@@ -31,6 +31,8 @@ pub struct Route {
 pub enum Entrance {
     /// Whoever shows a token that is right.
     Token,
+    /// The same, or whoever shows none yet: the first message may.
+    Hello,
     /// And may join the room that the path names, or this one where it names none.
     Member(&'static str),
 }
@@ -120,9 +122,14 @@ impl Routes {
                 let room = found.room.as_deref().unwrap_or(default);
                 permissions.of_room(room).has(Right::Join)
             }
-            Some(Entrance::Token) => true,
+            Some(Entrance::Token | Entrance::Hello) => true,
             None => false,
         }
+    }
+
+    /// Whether a session may open there before it has shown a token.
+    pub(super) fn waits_for_token(&self, found: &Match) -> bool {
+        self.0.get(found.route).is_some_and(|entry| entry.entrance == Entrance::Hello)
     }
 
     /// Picks the first subprotocol of the peer's list that the route speaks.

@@ -6,7 +6,10 @@ use hyper::server::conn::http1;
 use tokio::runtime::Handle;
 
 use crate::{
-    gate::{auth::Authenticator, origin::OriginRule, proxies::Proxies, turnstile::Turnstile},
+    gate::{
+        addresses::Addresses, auth::Authenticator, origin::OriginRule, proxies::Proxies,
+        turnstile::Turnstile,
+    },
     http::{
         connections::Connections, credentials::TokenPlaces, pages::Pages, readiness::Readiness,
         refusal, routes::Routes,
@@ -93,6 +96,12 @@ impl Site {
             runtime: settings.runtime,
             duration: metrics::histogram!(HANDSHAKE_DURATION),
         }
+    }
+
+    /// What is remembered of the addresses that the server is called from.
+    #[must_use]
+    pub fn addresses(&self) -> &Arc<Addresses> {
+        &self.turnstile.addresses
     }
 }
 

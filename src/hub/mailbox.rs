@@ -8,7 +8,9 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
 
+use crate::gate::verify::Verified;
 use crate::hub::doorbell::Doorbell;
+use crate::hub::orders::{ORDERS_MAX, Order};
 use crate::hub::shard_set::ShardSet;
 use crate::log::{Delivery, Found};
 use crate::protocol::{Close, SessionId};
@@ -19,7 +21,11 @@ use crate::shard::Adopt;
 pub(crate) enum Control {
     /// Lost: the connection is answered 503 and counted, by the sender.
     Adopt(Box<Adopt>),
-    /// Never lost: nothing else fills more than the slots that adoptions take, and one is kept free for it.
+    /// Never lost: there is a slot for every order that can be on its way.
+    Order(Arc<Order>),
+    /// Never lost: whoever verifies waits for a slot, and the session waits for that.
+    Verified(Box<Verified>),
+    /// Never lost: nothing else fills more than the slots that it may take, and one is kept free for this.
     Stop,
 }
 
@@ -86,6 +92,10 @@ pub(crate) struct Capacity {
     pub(crate) requests: usize,
 }
 
+/// Slots for control that adoptions and answers may not take: for every order, for the stop, and for the threads that
+/// found the last free slot at the same moment, of which there are as many as the control runtime has.
+const RESERVED: usize = ORDERS_MAX + 1 + 15;
+
 /// The senders' end, shared by everyone on the node.
 pub(crate) struct Port {
     control: Sender<Control>,
@@ -114,8 +124,8 @@ pub(crate) struct Mailbox {
 
 /// Makes both ends. `waker` must wake the poll that the receiver waits in.
 pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) {
-    // One slot more than adoptions may take, for the stop.
-    let (control, control_end) = bounded(capacity.adoptions + 1);
+    // Slots that adoptions may not take, for the orders and for the stop.
+    let (control, control_end) = bounded(capacity.adoptions + RESERVED);
     let (batches, batches_end) = bounded(capacity.batches);
     let (deliveries, deliveries_end) = bounded(capacity.deliveries);
     let (found, found_end) = bounded(capacity.found);
@@ -141,7 +151,7 @@ pub(crate) fn mailbox(capacity: Capacity, waker: Waker) -> (Arc<Port>, Mailbox) 
 impl Port {
     /// Hands a connection over, or gives it back when the shard has too many to take already.
     pub(crate) fn adopt(&self, adopt: Box<Adopt>) -> Result<(), Box<Adopt>> {
-        if self.control.len() + 1 >= self.control.capacity().unwrap_or(usize::MAX) {
+        if !self.takes_more() {
             return Err(adopt);
         }
         match self.control.try_send(Control::Adopt(adopt)) {
@@ -155,6 +165,33 @@ impl Port {
             ) => Err(adopt),
             Err(_) => unreachable!("an adoption comes back as an adoption"),
         }
+    }
+
+    /// Whether slots are left beside those that are reserved.
+    fn takes_more(&self) -> bool {
+        self.control.len() + RESERVED < self.control.capacity().unwrap_or(usize::MAX)
+    }
+
+    /// Queues an order, for which there is a slot.
+    pub(crate) fn order(&self, order: Arc<Order>) {
+        // A shard that is gone has nobody to do it to.
+        if let Err(TrySendError::Full(_)) = self.control.try_send(Control::Order(order)) {
+            tracing::error!("a shard's mailbox had no slot for an order");
+        }
+        self.ring();
+    }
+
+    /// Queues what a token was found to be, or gives it back where the shard has too much to take already.
+    pub(crate) fn verified(&self, verified: Box<Verified>) -> Result<(), Box<Verified>> {
+        if !self.takes_more() {
+            return Err(verified);
+        }
+        match self.control.try_send(Control::Verified(verified)) {
+            Err(TrySendError::Full(Control::Verified(verified))) => return Err(verified),
+            // A shard that is gone has no session that waits.
+            Ok(()) | Err(_) => self.ring(),
+        }
+        Ok(())
     }
 
     /// Tells the shard to stop. Waits for a slot if it must: for the control plane only.

@@ -7,6 +7,7 @@
 pub(crate) mod directory;
 pub(crate) mod doorbell;
 pub(crate) mod mailbox;
+pub(crate) mod orders;
 pub(crate) mod outgoing;
 pub(crate) mod outlet;
 pub(crate) mod placement;
@@ -15,8 +16,11 @@ pub(crate) mod shard_set;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::gate::standing::Standings;
+use crate::gate::users::Users;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Port, Request};
+use crate::hub::orders::Places;
 use crate::hub::placement::Placement;
 use crate::protocol::{Close, SessionId};
 use crate::shard::Adopt;
@@ -26,11 +30,30 @@ pub(crate) struct Hub {
     pub(crate) directory: Directory,
     pub(crate) ports: Box<[Arc<Port>]>,
     pub(crate) placement: Placement,
+    /// Sessions of each authenticated user.
+    pub(crate) users: Arc<Users>,
+    /// Who may not come in, or say nothing.
+    pub(crate) standings: Standings,
+    /// Room for what is to be done about users.
+    pub(crate) places: Places,
     /// The time to stop in is over: shards end without waiting for anybody.
     pub(crate) abandoned: AtomicBool,
 }
 
 impl Hub {
+    /// One with nobody on it.
+    pub(crate) fn new(directory: Directory, ports: Box<[Arc<Port>]>) -> Self {
+        Self {
+            directory,
+            placement: Placement::new(ports.len()),
+            ports,
+            users: Arc::default(),
+            standings: Standings::new(),
+            places: Places::new(),
+            abandoned: AtomicBool::new(false),
+        }
+    }
+
     /// Hands an upgraded connection to the shard that is to have it, `own` being the one that accepted it. Where that
     /// shard has too many to take already `own` gets it, and where both have it comes back.
     pub(crate) fn adopt(&self, own: usize, adopt: Box<Adopt>) -> Result<(), Box<Adopt>> {
@@ -95,9 +118,7 @@ mod tests {
             (port, (poll, mailbox))
         };
         let (ports, ends): (Vec<_>, Vec<_>) = (0..shards).map(|_| one()).unzip();
-        let (directory, placement) = (Directory::new(1), Placement::new(shards));
-        let abandoned = AtomicBool::new(false);
-        (Hub { directory, ports: ports.into(), placement, abandoned }, ends)
+        (Hub::new(Directory::new(1), ports.into()), ends)
     }
 
     fn upgraded() -> Box<Adopt> {

@@ -2,6 +2,9 @@
 
 use fastwebsockets::CloseCode;
 
+/// Not to be here.
+pub(crate) const FORBIDDEN: u16 = 4403;
+
 /// A close code and its reason, as a Close frame carries them (RFC 6455, section 5.5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
@@ -50,11 +53,17 @@ pub enum CloseReason {
     Shutdown,
     /// The peer sent more messages or bytes a second than it may, and went on (4429).
     RateLimited,
+    /// The peer did not show in time who it is, or what it showed does not count, or no more (4401).
+    Unauthenticated(&'static str),
+    /// The peer may not be here (4403).
+    Forbidden(&'static str),
+    /// The user was put out.
+    Removed(Close),
 }
 
 impl CloseReason {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 11] = [
+    pub const LABELS: [&'static str; 14] = [
         "peer",
         "lost",
         "handler",
@@ -65,6 +74,9 @@ impl CloseReason {
         "slow_reader",
         "heartbeat_timeout",
         "shutdown",
+        "unauthenticated",
+        "forbidden",
+        "removed",
         "rate_limited",
     ];
 
@@ -74,6 +86,8 @@ impl CloseReason {
         match self {
             Self::Peer(_) => 0,
             Self::Lost => 1,
+            // However it is said, it is the same.
+            Self::Handler(close) if close.code == FORBIDDEN => 11,
             Self::Handler(_) => 2,
             Self::Protocol(_) => 3,
             Self::InvalidUtf8 => 4,
@@ -82,7 +96,10 @@ impl CloseReason {
             Self::SlowReader => 7,
             Self::HeartbeatTimeout => 8,
             Self::Shutdown => 9,
-            Self::RateLimited => 10,
+            Self::RateLimited => 13,
+            Self::Unauthenticated(_) => 10,
+            Self::Forbidden(_) => 11,
+            Self::Removed(_) => 12,
         }
     }
 
@@ -120,6 +137,12 @@ impl CloseReason {
         matches!(self, Self::Handler(_) | Self::Shutdown)
     }
 
+    /// Whether the peer has lost what let it in: what is queued of its rooms is not for it any more.
+    #[must_use]
+    pub(crate) const fn is_expulsion(&self) -> bool {
+        matches!(self, Self::Unauthenticated(_) | Self::Forbidden(_) | Self::Removed(_))
+    }
+
     /// What the Close frame to the peer says; `None` where none is sent because nobody listens any more.
     #[must_use]
     pub fn close(&self) -> Option<Close> {
@@ -127,7 +150,7 @@ impl CloseReason {
             Self::Peer(Some(close)) => Close::new(close.code, ""),
             Self::Peer(None) => Close::normal(),
             Self::Lost => return None,
-            Self::Handler(close) => close.clone(),
+            Self::Handler(close) | Self::Removed(close) => close.clone(),
             Self::Protocol(what) => Close::new(CloseCode::Protocol, *what),
             Self::InvalidUtf8 => Close::new(CloseCode::Invalid, "text is not UTF-8"),
             Self::TooBig => Close::new(CloseCode::Size, "message too big"),
@@ -136,6 +159,8 @@ impl CloseReason {
             Self::HeartbeatTimeout => Close::new(4408_u16, "no heartbeat"),
             Self::Shutdown => Close::new(CloseCode::Away, "server is stopping"),
             Self::RateLimited => Close::new(4429_u16, "too much, too fast"),
+            Self::Unauthenticated(why) => Close::new(4401_u16, *why),
+            Self::Forbidden(why) => Close::new(FORBIDDEN, *why),
         })
     }
 }

@@ -12,8 +12,9 @@ mod message;
 mod relay;
 mod request;
 
+pub(crate) use close::FORBIDDEN;
 pub use close::{Close, CloseReason};
-pub use context::{Actions, Context};
+pub use context::{Actions, Context, Permit};
 pub use echo::Echo;
 pub use message::Message;
 pub(crate) use relay::LOBBY;

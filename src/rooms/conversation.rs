@@ -106,6 +106,11 @@ pub(crate) fn inbox(user: &str) -> String {
     format!("{SEPARATOR}{user}")
 }
 
+/// Whether a room of the hub is none of the chat's rooms: an inbox, or a view of a direct conversation.
+pub(crate) fn is_of_users(name: &str) -> bool {
+    name.starts_with(SEPARATOR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use mio::Poll;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::config::{Announce, Config, Problem};
 use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
+use crate::gate::access::Access;
+use crate::gate::auth::Authenticator;
 use crate::gate::origin::{Listed, OriginRule, Pages};
-use crate::gate::users::Users;
+use crate::gate::verify::Unverified;
 use crate::http::{
     Connections, Entrance, Limits, Readiness, Route, Routes, Settings, Site, TokenPlaces,
 };
@@ -21,14 +23,15 @@ use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::protocol::chat::{Identity, SUBPROTOCOL};
 use crate::protocol::{Echo, Handler, LOBBY, Relay, Request};
+use crate::server::admission::{Admission, is_sound};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
 use crate::server::threads::Ready;
 use crate::server::{Server, chat, wiring};
 use crate::shard::Wiring;
-use crate::shard::chat::{Authenticate, Settings as ChatSettings};
+use crate::shard::chat::Settings as ChatSettings;
 use crate::shard::service::Service;
-use crate::shard::state::Bounds;
+use crate::shard::state::{Authorize, Bounds};
 use crate::telemetry::ShardMetrics;
 
 /// Threads of the control runtime.
@@ -40,7 +43,7 @@ pub struct Builder {
     routes: Vec<Route>,
     services: Vec<Service>,
     protocols: Vec<String>,
-    authenticate: Option<Authenticate>,
+    admission: Admission,
 }
 
 impl Builder {
@@ -51,18 +54,52 @@ impl Builder {
         self.route_as(pattern, pattern, Entrance::Token, handler)
     }
 
-    /// Says who a handshake on the chat's path comes from: a user, who has direct conversations and whose id is the
-    /// same wherever it connects from; or, with `None`, a guest. Called on the thread of a shard: it must not block.
+    /// Says who a handshake comes from: a user, who has direct conversations and whose id is the same wherever it
+    /// connects from; or, with `None`, a guest. Called on the thread of a shard: it must not block.
     ///
     /// An id that begins with `guest-`, or breaks a rule of [`Identity`], is nobody's: its session is a guest's.
     #[must_use]
     pub fn authenticate(
-        mut self,
+        self,
         authenticate: impl Fn(&Request) -> Option<Identity> + Send + Sync + 'static,
     ) -> Self {
-        self.authenticate = Some(Arc::new(move |request| {
-            authenticate(request).filter(|identity| !identity.is_guest && identity.is_sound())
+        self.authorize(move |request| authenticate(request).map(Access::full))
+    }
+
+    /// The same, and what the user may do, and for how long.
+    #[must_use]
+    pub fn authorize(
+        mut self,
+        authorize: impl Fn(&Request) -> Option<Access> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.authorize =
+            Some(Arc::new(move |request| authorize(request).filter(is_sound).map(Arc::new)));
+        self
+    }
+
+    /// Says who a token is of that a chat session shows in `hello` or `refresh`, and what that user may do, and for how
+    /// long; `None` where it does not count. Runs on the control runtime, for at most `limits.handshake_timeout_secs`.
+    ///
+    /// An id that begins with `guest-`, or breaks a rule of [`Identity`], counts for nothing.
+    #[must_use]
+    pub fn verify_tokens<F, V>(mut self, verify: V) -> Self
+    where
+        V: Fn(String) -> F + Send + Sync + 'static,
+        F: Future<Output = Option<Access>> + Send + 'static,
+    {
+        self.admission.verify = Some(Arc::new(move |token| {
+            let found = verify(token);
+            Box::pin(
+                async move { found.await.filter(is_sound).map(Arc::new).ok_or(Unverified::Bad) },
+            )
         }));
+        self
+    }
+
+    /// Lets nobody into the chat as a guest: who has not shown at the handshake who they are has to show a token.
+    #[must_use]
+    pub fn without_guests(mut self) -> Self {
+        self.admission.is_open = false;
         self
     }
 
@@ -88,7 +125,8 @@ impl Builder {
     /// A server with the routes that `config` enables.
     pub(super) fn new(config: Config) -> Self {
         let (routes, services, protocols) = (Vec::new(), Vec::new(), Vec::new());
-        Self { config, routes, services, protocols, authenticate: None }.configured_routes()
+        let admission = Admission::default();
+        Self { config, routes, services, protocols, admission }.configured_routes()
     }
 
     fn configured_routes(mut self) -> Self {
@@ -109,7 +147,7 @@ impl Builder {
             let route = Route {
                 pattern: "/chat".into(),
                 subprotocols: vec![SUBPROTOCOL.into()],
-                entrance: Entrance::Token,
+                entrance: Entrance::Hello,
             };
             self = self.serve(route, "chat", Service::Chat);
         }
@@ -129,33 +167,23 @@ impl Builder {
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
-        let authenticator = self.config.authenticator().map_err(refused)?;
+        let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
+        let admission = self.admission.with(&authenticator);
         let runtime = control_runtime()?;
         let listeners = wiring::bind_shards(&self.config)?;
         let admin = wiring::bind(self.config.server.admin_listen, "server.admin_listen")?;
         let address = listeners[0].local_addr()?;
         let readiness = Arc::new(Readiness::default());
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
-        let turnstile = Arc::new(wiring::turnstile(&self.config));
-        let site = Arc::new(Site::new(Settings {
-            routes,
-            limits: handshake_limits(&self.config),
-            origin_rule: origin_rule(&self.config),
-            turnstile: Arc::clone(&turnstile),
-            proxies: wiring::proxies(&self.config),
-            authenticator: Arc::new(authenticator),
-            token_places: token_places(&self.config),
-            demo: self.config.shows_demo(),
-            connections: Arc::clone(&connections),
-            readiness: Arc::clone(&readiness),
-            runtime: runtime.handle().clone(),
-        }));
+        let shared = (Arc::clone(&connections), Arc::clone(&readiness));
+        let site = site(&self.config, routes, authenticator, shared, runtime.handle());
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
         let chat = route
-            .map(|route| chat::start(&self.config, &hub, route, self.authenticate, events.clone()));
-        let chat = chat.transpose()?;
+            .map(|route| chat::start(&self.config, &hub, route, events.clone()))
+            .transpose()?
+            .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,
@@ -163,9 +191,10 @@ impl Builder {
             bounds: wiring::bounds(&self.config),
             services: self.services,
             chat: chat.as_ref().map(|chat| chat.settings.clone()),
-            users: Arc::clone(&turnstile.users),
+            authorize: admission.authorize,
             protocols: self.protocols,
         };
+        let addresses = Arc::clone(shared.site.addresses());
         let (shards, metrics) = shared.shards(listeners, polls);
         let server = Server {
             address,
@@ -180,7 +209,7 @@ impl Builder {
             runtime,
             config: self.config,
         };
-        server.serve_operators(admin, exposition, metrics, &turnstile);
+        server.serve_operators(admin, exposition, metrics, addresses);
         Ok(server)
     }
 }
@@ -201,7 +230,7 @@ struct Shared {
     bounds: Bounds,
     services: Vec<Service>,
     chat: Option<ChatSettings>,
-    users: Arc<Users>,
+    authorize: Option<Authorize>,
     protocols: Vec<String>,
 }
 
@@ -220,7 +249,7 @@ impl Shared {
                 hub: Arc::clone(&self.hub),
                 services: self.services.clone(),
                 chat: self.chat.clone(),
-                users: Arc::clone(&self.users),
+                authorize: self.authorize.clone(),
                 bounds: self.bounds,
                 connections: Arc::clone(&self.connections),
             };
@@ -228,6 +257,29 @@ impl Shared {
         };
         listeners.into_iter().zip(polls).enumerate().map(one).unzip()
     }
+}
+
+/// What answers requests.
+fn site(
+    config: &Config,
+    routes: Routes,
+    authenticator: Arc<Authenticator>,
+    (connections, readiness): (Arc<Connections>, Arc<Readiness>),
+    runtime: &Handle,
+) -> Arc<Site> {
+    Arc::new(Site::new(Settings {
+        routes,
+        limits: handshake_limits(config),
+        origin_rule: origin_rule(config),
+        turnstile: Arc::new(wiring::turnstile(config)),
+        proxies: wiring::proxies(config),
+        authenticator,
+        token_places: token_places(config),
+        demo: config.shows_demo(),
+        connections,
+        readiness,
+        runtime: runtime.clone(),
+    }))
 }
 
 fn refused(problem: Problem) -> StartError {

@@ -22,8 +22,8 @@ use crate::rooms::rules::{Engine, RoomRules};
 use crate::server::run_error::RunError;
 use crate::server::start_error::StartError;
 use crate::server::stopper::Event;
+use crate::shard::chat::Settings;
 use crate::shard::chat::reads::{READS_MAX, Rates};
-use crate::shard::chat::{Authenticate, Settings};
 use crate::shard::ticks;
 
 /// Threads that read the log.
@@ -40,7 +40,6 @@ pub(super) fn start(
     config: &Config,
     hub: &Arc<Hub>,
     route: usize,
-    authenticate: Option<Authenticate>,
     events: Sender<Event>,
 ) -> Result<Chat, StartError> {
     let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
@@ -79,7 +78,8 @@ pub(super) fn start(
         log: running.log(),
         rules,
         guests: Arc::new(guests),
-        authenticate,
+        ask: None,
+        is_open: true,
         limits: limits(config),
         heartbeat_secs: config.limits.heartbeat_secs,
         hello_ticks: ticks(config.limits.handshake_timeout_secs),

@@ -1,5 +1,6 @@
 //! The server: runs what the [`Builder`] put together, and stops it.
 
+mod admission;
 mod builder;
 mod chat;
 mod run_error;
@@ -24,8 +25,8 @@ use tokio::runtime::Runtime;
 
 use crate::config::Config;
 use crate::exposition::Exposition;
+use crate::gate::addresses::Addresses;
 use crate::gate::keys::Keys;
-use crate::gate::turnstile::Turnstile;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
 use crate::log::figures::Figures;
@@ -34,6 +35,7 @@ use crate::server::stopper::Event;
 use crate::server::threads::Ready;
 use crate::shutdown::Signals;
 use crate::telemetry::{self, ShardMetrics};
+use crate::users::Users;
 
 /// How long shards that were told not to wait any more may take to notice, out of the time that stopping may take.
 const CUT_OFF: Duration = Duration::from_millis(500);
@@ -186,7 +188,7 @@ impl Server {
         listener: TcpListener,
         exposition: Exposition,
         shards: Vec<ShardMetrics>,
-        turnstile: &Turnstile,
+        addresses: Arc<Addresses>,
     ) {
         let admin = Admin {
             metrics: exposition.clone(),
@@ -196,14 +198,19 @@ impl Server {
         // Where there is no log its metrics are there all the same.
         let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();
         let hub = Arc::clone(&self.stopper.hub);
-        let (addresses, users) = (Arc::clone(&turnstile.addresses), Arc::clone(&turnstile.users));
         self.runtime.spawn(telemetry::run(exposition, shards, Figures::new(counters), hub));
-        self.runtime.spawn(telemetry::watch(addresses, users));
+        self.runtime.spawn(telemetry::watch(addresses, Arc::clone(&self.stopper.hub)));
         self.runtime.spawn(async move {
             if let Err(error) = serve_admin(listener, admin).await {
                 tracing::error!(%error, "the admin address is not served");
             }
         });
+    }
+
+    /// For acting on users, wherever on this server they are.
+    #[must_use]
+    pub fn users(&self) -> Users {
+        Users::new(Arc::clone(&self.stopper.hub))
     }
 
     /// For acting on the sessions and rooms of the route with that pattern; `None` if there is no such route.

@@ -8,7 +8,6 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::Sender;
 
-use crate::gate::users::Users;
 use crate::http::Connections;
 use crate::hub::Hub;
 use crate::panics;
@@ -16,7 +15,7 @@ use crate::server::run_error::RunError;
 use crate::server::stopper::Event;
 use crate::shard::chat::Settings;
 use crate::shard::service::Service;
-use crate::shard::state::{Bounds, Parts};
+use crate::shard::state::{Authorize, Bounds, Parts};
 use crate::shard::{Shard, Wiring};
 
 /// A shard that waits for its thread.
@@ -26,7 +25,7 @@ pub(super) struct Ready {
     pub(super) hub: Arc<Hub>,
     pub(super) services: Vec<Service>,
     pub(super) chat: Option<Settings>,
-    pub(super) users: Arc<Users>,
+    pub(super) authorize: Option<Authorize>,
     pub(super) bounds: Bounds,
     pub(super) connections: Arc<Connections>,
 }
@@ -59,8 +58,9 @@ impl Ready {
     }
 
     fn run(self) -> io::Result<()> {
-        let Self { wiring, shard, hub, services, chat, users, bounds, connections } = self;
+        let Self { wiring, shard, hub, services, chat, authorize, bounds, connections } = self;
         let routes: Rc<[Service]> = services.into();
-        Shard::new(wiring, Parts { shard, hub, routes, chat, users, bounds, connections })?.run()
+        Shard::new(wiring, Parts { shard, hub, routes, chat, authorize, bounds, connections })?
+            .run()
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use mio::{Poll, Waker};
 
@@ -12,11 +11,11 @@ use crate::gate::addresses::AddressLimits;
 use crate::gate::proxies::{Header, Proxies};
 use crate::gate::rate::Rate;
 use crate::gate::turnstile::Turnstile;
+use crate::gate::users::Users;
 use crate::http::{Door, Site};
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
-use crate::hub::placement::Placement;
 use crate::server::start_error::StartError;
 use crate::shard::chat::reads::READS_MAX;
 use crate::shard::seats::Rates;
@@ -73,12 +72,8 @@ pub(super) fn hub(config: &Config, routes: usize, shards: usize) -> io::Result<(
         ports.push(port);
         polls.push((poll, mailbox));
     }
-    let hub = Hub {
-        directory: Directory::new(routes),
-        ports: ports.into(),
-        placement: Placement::new(shards),
-        abandoned: AtomicBool::new(false),
-    };
+    let mut hub = Hub::new(Directory::new(routes), ports.into());
+    hub.users = Arc::new(Users::new(bound(config.limits.connections_per_user_max)));
     Ok((Arc::new(hub), polls))
 }
 
@@ -89,6 +84,11 @@ pub(super) fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>) -> Door {
     let has_room = move || port.ring();
     let adopt = move |adopt| hub.adopt(shard, adopt);
     Door::new(Arc::clone(site), shard, Arc::new(adopt), Arc::new(has_room))
+}
+
+/// 0 is no bound.
+const fn bound(max: usize) -> usize {
+    if max == 0 { usize::MAX } else { max }
 }
 
 /// Whose word on a client's address is taken.
@@ -105,7 +105,6 @@ pub(super) fn proxies(config: &Config) -> Proxies {
 /// The counts of those who come in, with the bounds on one address and one user.
 pub(super) fn turnstile(config: &Config) -> Turnstile {
     let limits = &config.limits;
-    let bound = |max| if max == 0 { usize::MAX } else { max };
     let addresses = AddressLimits {
         connections_max: bound(limits.connections_per_address_max),
         pending_max: bound(limits.pending_handshakes_per_address_max),
@@ -119,7 +118,7 @@ pub(super) fn turnstile(config: &Config) -> Turnstile {
         ),
         exempts_loopback: config.exempts_loopback(),
     };
-    Turnstile::new(addresses, bound(limits.connections_per_user_max))
+    Turnstile::new(addresses)
 }
 
 /// The bounds that every shard enforces.
@@ -140,5 +139,6 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         heartbeat_ticks: ticks(limits.heartbeat_secs),
         heartbeat_timeout_ticks: ticks(limits.heartbeat_timeout_secs),
         close_timeout_ticks: ticks(limits.close_timeout_secs),
+        expiry_warning_ms: config.auth.expiry_warning_secs * 1000,
     }
 }

@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::gate::permissions::Right;
 use crate::handle::Handle;
 use crate::hub::directory::RoomEntry;
 use crate::hub::mailbox::Part;
-use crate::protocol::{Actions, Close, CloseReason, Message, SessionId, frame};
+use crate::protocol::{Actions, Close, CloseReason, Message, Permit, SessionId, frame};
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
 use crate::shard::session::{Membership, NONE, flag};
@@ -29,10 +30,12 @@ pub(crate) enum NoRoom {
     Rooms,
     /// The room has `limits.room_members_max` members.
     Members,
+    /// The user may not be there.
+    Forbidden,
 }
 
 impl NoRoom {
-    pub(crate) const LABELS: [&'static str; 3] = ["session_rooms", "rooms", "members"];
+    pub(crate) const LABELS: [&'static str; 4] = ["session_rooms", "rooms", "members", "forbidden"];
 }
 
 /// What a handler's context acts through: the shard, on behalf of one session.
@@ -83,6 +86,18 @@ impl Actions for Desk<'_> {
 
     fn close(&mut self, close: Close) {
         self.state.doom(self.slot, CloseReason::Handler(close));
+    }
+
+    fn permits(&mut self, right: Right) -> Permit {
+        let says = matches!(right, Right::Send | Right::Signal);
+        if !self.state.may_everywhere(self.slot, right) {
+            Permit::Denied
+        } else if says && self.state.muted_until(self.slot).is_some() {
+            self.state.counters.dropped[Drop::Muted as usize] += 1;
+            Permit::Muted
+        } else {
+            Permit::Granted
+        }
     }
 
     fn handle(&self) -> Handle {
@@ -266,6 +281,9 @@ impl State {
         if count >= self.bounds.rooms_per_session_max {
             return Err(self.count_refused(NoRoom::Session));
         }
+        if !self.rights_for(slot, name).has(Right::Join) {
+            return Err(self.count_refused(NoRoom::Forbidden));
+        }
         self.join_within(slot, name)
     }
 
@@ -317,8 +335,12 @@ impl State {
                 self.rooms.add(route, entry)
             }
         };
-        let membership = self.rooms.join(room, slot);
+        let rights = self.rights_for(slot, name);
+        let membership = self.rooms.join(room, slot, rights);
         let session = &mut self.sessions[slot as usize];
+        if !rights.has(Right::Members) {
+            session.set(flag::NO_PRESENCE);
+        }
         if session.room.room == NONE {
             session.room = membership;
         } else {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::protocol::{Message, frame};
 use crate::shard::chat::picking::signals;
+use crate::shard::session::flag;
 
 /// Memory kept in buffers for the next turns, and the number of buffers.
 const POOLED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -28,6 +29,8 @@ pub(crate) struct Broadcast {
     pub(crate) bytes: Rc<Vec<u8>>,
     /// How many frames they are.
     pub(crate) frames: u32,
+    /// Some of them say who came or went, which is not for everybody.
+    pub(crate) has_presence: bool,
     pub(crate) exclusions: Vec<Exclusion>,
     /// When the first of the frames was read from its socket.
     pub(crate) read_at: Instant,
@@ -49,6 +52,7 @@ impl Broadcast {
         Self {
             bytes,
             frames: 0,
+            has_presence: false,
             exclusions,
             read_at,
             begun_at,
@@ -57,6 +61,11 @@ impl Broadcast {
             passed: 0,
             signals,
         }
+    }
+
+    /// The flags of members that do not get all of it as it is.
+    pub(crate) const fn not_plain(&self) -> u32 {
+        if self.has_presence { flag::NOT_PLAIN | flag::NO_PRESENCE } else { flag::NOT_PLAIN }
     }
 
     fn buffer(&mut self) -> &mut Vec<u8> {
@@ -232,6 +241,7 @@ impl Pool {
             bytes.clear();
             broadcast.exclusions.clear();
             broadcast.frames = 0;
+            broadcast.has_presence = false;
             broadcast.signals.take();
             self.bytes = pooled;
             self.free.push(broadcast);

@@ -50,12 +50,17 @@ impl State {
         if reason.is_orderly() {
             self.queue_all_rooms(slot);
         } else {
+            if reason.is_expulsion() {
+                let is_removed = matches!(reason, CloseReason::Removed(_));
+                self.discard(slot, |tag| is_removed || tag != Tag::Private);
+            }
             // The answers to what the peer said before it broke a rule or took its leave. What the kernel does not
             // take now is not waited for.
             self.flush_outbox(slot);
         }
         self.tell_handler(slot, reason);
         self.leave_all(slot);
+        self.accesses.remove(&slot);
         let bye = self.bye(slot, reason);
         self.sessions[slot as usize].chat = None;
         let session = &mut self.sessions[slot as usize];
@@ -120,15 +125,19 @@ impl State {
         if reason.is_orderly() {
             self.queue(slot, |outbox| outbox.push_last(&bytes));
         } else {
-            self.discard(slot);
+            self.discard(slot, |_| true);
             self.queue(slot, |outbox| outbox.push_control(&bytes));
         }
         self.mark_ready(slot);
     }
 
-    /// Lets go of everything queued that was not started.
-    fn discard(&mut self, slot: u32) {
-        let frames = self.let_go(slot, |outbox| outbox.purge(|tag| tag != Tag::Control));
+    /// Lets go of what is queued, was not started, and is one of those.
+    fn discard(&mut self, slot: u32, which: impl Fn(Tag) -> bool) {
+        if self.sessions[slot as usize].extra.is_none() {
+            return;
+        }
+        let frames =
+            self.let_go(slot, |outbox| outbox.purge(|tag| tag != Tag::Control && which(tag)));
         self.counters.dropped[Drop::Closed as usize] += frames;
     }
 
@@ -159,9 +168,7 @@ impl State {
     }
 
     fn remove(&mut self, slot: u32) {
-        if self.sessions[slot as usize].extra.is_some() {
-            self.discard(slot);
-        }
+        self.discard(slot, |_| true);
         let session = self.sessions.remove(slot as usize);
         self.seats.take(slot);
         if let Some(extra) = &session.extra {

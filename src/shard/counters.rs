@@ -56,10 +56,13 @@ pub(crate) enum Drop {
     SlowReader,
     /// Signals that would have had to wait.
     Signal,
+    /// Messages to a relay room of users who may say nothing.
+    Muted,
 }
 
 impl Drop {
-    pub(crate) const LABELS: [&'static str; 4] = ["closed", "left", "slow_reader", "signal"];
+    pub(crate) const LABELS: [&'static str; 5] =
+        ["closed", "left", "slow_reader", "signal", "muted"];
 }
 
 /// Why an accept failed. Each is a value of the label `reason` of `uproar_accept_errors_total`.

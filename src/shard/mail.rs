@@ -1,10 +1,13 @@
 //! What comes in through the mailbox: connections to adopt, other shards' batches, requests of handles, the stop.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mio::Interest;
 use mio::net::TcpStream;
 
+use crate::gate::addresses::Excess;
+use crate::gate::users::UserPlace;
 use crate::http::Refusal;
 use crate::hub::mailbox::{Control, Request};
 use crate::protocol::{CloseReason, Context};
@@ -60,6 +63,8 @@ impl Shard {
         for _ in 0..CONTROL_PER_TURN {
             match self.mailbox.control.try_recv() {
                 Ok(Control::Adopt(adopt)) => self.adopt(*adopt),
+                Ok(Control::Order(order)) => self.state.take_order(order),
+                Ok(Control::Verified(verified)) => self.state.take_verified(*verified),
                 Ok(Control::Stop) => self.begin_stop(),
                 Err(_) => break,
             }
@@ -149,26 +154,30 @@ impl Shard {
 
     /// Makes a session of an upgraded connection.
     fn adopt(&mut self, adopt: Adopt) {
-        let Adopt { stream, response, leftover, route, request, place } = adopt;
+        let Adopt { stream, response, leftover, route, mut request, place } = adopt;
         let mut stream = TcpStream::from_std(stream);
+        if let Some(refusal) = self.state.admit(&mut request) {
+            return self.turn_away(&stream, refusal);
+        }
+        let user = match self.user_place(&request) {
+            Ok(user) => user,
+            Err(excess) => return self.turn_away(&stream, Refusal::Excess(excess)),
+        };
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, token(slot), interest) {
             tracing::warn!(%error, "a connection cannot be watched and is turned away");
-            Refusal::ShardBusy.count();
-            if let Some(answer) = Refusal::ShardBusy.bytes() {
-                // A few hundred bytes fit an empty socket buffer, or the peer is gone.
-                let _ = State::write_once(&stream, &answer);
-            }
-            self.state.release_place();
-            return;
+            return self.turn_away(&stream, Refusal::ShardBusy);
         }
         let tick = self.state.tick;
         self.state.generation = self.state.generation.wrapping_add(1);
         entry.insert(Session::new(stream, self.state.generation, route as u16, tick));
         if let Some(place) = place {
             self.state.seats.put(slot, place);
+        }
+        if let Some(user) = user {
+            self.state.seats.place(slot).set_user(user);
         }
         let counters = &mut self.state.counters.routes[route];
         counters.sessions += 1;
@@ -184,6 +193,23 @@ impl Shard {
         }
     }
 
+    /// A place among the sessions of the user who asks, if it is known who that is.
+    fn user_place(&self, request: &crate::protocol::Request) -> Result<Option<UserPlace>, Excess> {
+        let identity = request.access.as_ref().map(|access| &access.identity);
+        let user = identity.filter(|identity| !identity.is_guest).map(|identity| &identity.user);
+        user.map(|user| self.state.hub.users.enter(user)).transpose()
+    }
+
+    /// Answers a handshake with a refusal instead.
+    fn turn_away(&self, stream: &TcpStream, refusal: Refusal) {
+        refusal.count();
+        if let Some(answer) = refusal.bytes() {
+            // A few hundred bytes fit an empty socket buffer, or the peer is gone.
+            let _ = State::write_once(stream, &answer);
+        }
+        self.state.release_place();
+    }
+
     fn open(&mut self, slot: u32, route: usize, request: &crate::protocol::Request) {
         let (id, routes) = (self.state.id(slot), Rc::clone(&self.state.routes));
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -192,6 +218,9 @@ impl Shard {
         }
         match &routes[route] {
             Service::Handler(handler) => {
+                if let Some(access) = &request.access {
+                    self.state.set_access(slot, Arc::clone(access));
+                }
                 let mut desk = Desk { state: &mut self.state, slot };
                 handler.open(&mut Context::new(id, &mut desk), request);
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use crate::gate::permissions::Rights;
 use crate::hub::directory::RoomEntry;
 use crate::shard::broadcast::{Broadcast, Pool};
 use crate::shard::chat::room::ChatRoom;
@@ -115,7 +116,7 @@ impl Rooms {
     }
 
     /// Puts a session in; what was gathered for the room before is not for it.
-    pub(crate) fn join(&mut self, room: u32, slot: u32) -> Membership {
+    pub(crate) fn join(&mut self, room: u32, slot: u32, rights: Rights) -> Membership {
         self.memberships += 1;
         let found = &mut self.rooms[room as usize];
         found.members.push(slot);
@@ -126,6 +127,7 @@ impl Rooms {
             room,
             position: u32::try_from(found.members.len() - 1).unwrap_or(NONE),
             is_served: false,
+            rights,
         }
     }
 

@@ -4,8 +4,9 @@
 //! on is in [`state`]; its steps are one file each:
 //! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`serve`] → [`output`] →
 //! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
-//! [`presence`] says who is in which room.
+//! [`presence`] says who is in which room, [`access`] what its sessions may do, and [`users`] looks for those of a user.
 
+mod access;
 pub(crate) mod actions;
 mod adopt;
 mod broadcast;
@@ -31,6 +32,7 @@ pub(crate) mod state;
 mod stopping;
 mod sweep;
 mod unacknowledged;
+pub(crate) mod users;
 
 pub(crate) use adopt::Adopt;
 
@@ -50,6 +52,7 @@ use crate::shard::listener::{Accepted, Listener};
 use crate::shard::pace::WAIT;
 use crate::shard::session::flag;
 use crate::shard::state::{Parts, State};
+use crate::shard::users::LOOKED_AT_PER_TURN;
 
 /// The unit in which a shard measures what lasts seconds.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -156,6 +159,7 @@ impl Shard {
         self.make_room();
         self.read();
         self.take_mail();
+        self.state.search(LOOKED_AT_PER_TURN);
         self.state.reap();
         self.state.tell_presence();
         self.state.answer_joins();
@@ -177,7 +181,8 @@ impl Shard {
         let now = Instant::now();
         let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_due(now));
         let has_work = self.state.has_to_read() || self.state.has_to_flush();
-        if accepts || has_work || self.state.has_to_tell() {
+        let searches = !self.state.searches.is_empty();
+        if accepts || has_work || searches || self.state.has_to_tell() {
             return Duration::ZERO;
         }
         self.mailbox.arm();

@@ -100,6 +100,7 @@ impl State {
         for (room, event) in self.flush_presence() {
             let name = self.rooms.get(room).entry.name.clone();
             self.announce(room, |out| presence(&name, &event).write(out));
+            self.gather(room, self.now).has_presence = true;
             self.is_congested(room);
         }
     }

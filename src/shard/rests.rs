@@ -64,7 +64,7 @@ impl State {
     /// # Errors
     /// The user has too many already.
     pub(crate) fn seat_user(&mut self, slot: u32, user: &Arc<str>) -> Result<(), Excess> {
-        let place = self.users.enter(user)?;
+        let place = self.hub.users.enter(user)?;
         self.seats.place(slot).set_user(place);
         Ok(())
     }

@@ -91,6 +91,13 @@ impl Seats {
         &mut seat.get_or_insert_with(|| Box::new(Seat::new(Box::new(Place::exempt())))).place
     }
 
+    /// Notes that the session in `slot` failed to authenticate.
+    pub(crate) fn note_failure(&self, slot: u32) {
+        if let Some(Some(seat)) = self.seats.get(slot as usize) {
+            seat.place.note_failure();
+        }
+    }
+
     /// Gives memory back that a crowd left behind; no slot from `slots` on is in use.
     pub(crate) fn shrink(&mut self, slots: usize) {
         if self.seats.len() > slots {
@@ -160,10 +167,10 @@ mod tests {
 
     fn place() -> Box<Place> {
         let limits = AddressLimits { exempts_loopback: false, ..AddressLimits::NONE };
-        let turnstile = Turnstile::new(limits, 1);
+        let turnstile = Turnstile::new(limits);
         let arrival = Arc::clone(&turnstile.addresses).arrive([10, 0, 0, 1].into());
         let arrival = arrival.expect("there is room");
-        turnstile.admit(&arrival, None, 0).expect("there is room").expect("it is counted")
+        turnstile.admit(&arrival, 0).expect("there is room").expect("it is counted")
     }
 
     fn rates() -> Rates {

@@ -16,6 +16,7 @@ impl State {
     #[inline(never)]
     pub(crate) fn submit(&mut self, slots: &[u32], room: u32, broadcast: &Broadcast) {
         let bytes = &broadcast.bytes[..];
+        let not_plain = broadcast.not_plain();
         // Counted is what is rare: who is not written to, and what is not taken.
         let (mut passed_over, mut missing) = (0, 0);
         for &slot in slots {
@@ -24,7 +25,7 @@ impl State {
                 passed_over += 1;
                 continue;
             };
-            if session.has(flag::NOT_PLAIN) {
+            if session.has(not_plain) {
                 passed_over += 1;
                 self.serve_with_care(slot, room, broadcast, 0..0);
                 continue;
@@ -60,7 +61,7 @@ impl State {
         if slot == NONE {
             return;
         }
-        if self.sessions[slot as usize].has(flag::NOT_PLAIN) {
+        if self.sessions[slot as usize].has(broadcast.not_plain()) {
             self.serve_with_care(slot, room, broadcast, exclusions);
         } else {
             self.serve_around(slot, room, broadcast, exclusions);
@@ -158,7 +159,9 @@ impl State {
         {
             return;
         }
-        if self.queue_under_pressure(slot, room, broadcast, exclusions.clone()) {
+        if self.queue_under_pressure(slot, room, broadcast, exclusions.clone())
+            || self.queue_without_presence(slot, room, broadcast, exclusions.clone())
+        {
             return;
         }
         self.counters.deliveries += broadcast.frames_for(exclusions.clone());

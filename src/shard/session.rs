@@ -2,6 +2,7 @@
 
 use mio::net::TcpStream;
 
+use crate::gate::permissions::Rights;
 use crate::protocol::frame::Partial;
 use crate::shard::chat::session::ChatSession;
 use crate::shard::outbox::Outbox;
@@ -44,13 +45,25 @@ pub(crate) mod flag {
     /// Waits for the log to be read for what it asked for.
     pub(crate) const PAUSED_BY_READS: u32 = 1 << 15;
     /// Waits until what it sent is no longer more than it may.
-    pub(crate) const PAUSED_BY_RATE: u32 = 1 << 16;
+    pub(crate) const PAUSED_BY_RATE: u32 = 1 << 20;
+    /// Waits for the token that it showed to be verified.
+    pub(crate) const PAUSED_BY_TOKEN: u32 = 1 << 16;
+    /// What it was let in with ends some time.
+    pub(crate) const EXPIRES: u32 = 1 << 17;
+    /// It was told that this is soon.
+    pub(crate) const WARNED: u32 = 1 << 18;
+    /// Is not told in each of its rooms who comes and goes.
+    pub(crate) const NO_PRESENCE: u32 = 1 << 19;
 
     /// Whatever keeps a session from being read.
     pub(crate) const PAUSED: u32 = PAUSED_BY_US | PAUSED_BY_OUTBOX;
     /// The same, where it is not for the peer to end it.
-    pub(crate) const PAUSED_BY_US: u32 =
-        PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_LOG | PAUSED_BY_READS | PAUSED_BY_RATE;
+    pub(crate) const PAUSED_BY_US: u32 = PAUSED_BY_HUB
+        | PAUSED_BY_ROOM
+        | PAUSED_BY_LOG
+        | PAUSED_BY_READS
+        | PAUSED_BY_TOKEN
+        | PAUSED_BY_RATE;
     /// Whatever keeps a broadcast from going straight out of the room's buffer.
     pub(crate) const NOT_PLAIN: u32 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR;
 }
@@ -64,15 +77,18 @@ pub(crate) struct Membership {
     pub(crate) position: u32,
     /// The session got its part of the flush that goes on already, ahead of its turn.
     pub(crate) is_served: bool,
+    /// What the session may do there: looked up when it joins, and when its permissions change.
+    pub(crate) rights: Rights,
 }
 
 impl Membership {
-    pub(crate) const NOWHERE: Self = Self { room: NONE, position: NONE, is_served: false };
+    pub(crate) const NOWHERE: Self =
+        Self { room: NONE, position: NONE, is_served: false, rights: Rights::NONE };
 }
 
 /// What every session has.
-pub(crate) struct Session {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Session<Stream = TcpStream> {
+    pub(crate) stream: Stream,
     /// Tells this session from earlier ones in the same slot.
     pub(crate) generation: u32,
     /// The room it joined first; further ones are in [`Extra::rooms`].
@@ -239,11 +255,8 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_small() {
-        // In debug builds mio keeps more than the descriptor, for checks of its own, and that has to be aligned.
-        let socket = size_of::<TcpStream>() - size_of::<std::os::fd::RawFd>();
-        let bytes = (size_of::<Session>() - socket).next_multiple_of(align_of::<Session>());
-        let padding = if socket > 0 { align_of::<Session>() } else { 0 };
-        let bytes = bytes - padding;
+        // In debug builds mio keeps more than the descriptor, for checks of its own.
+        let bytes = size_of::<Session<std::os::fd::RawFd>>();
         assert!(bytes <= 64, "{bytes} bytes");
     }
 }

@@ -10,12 +10,14 @@ use std::time::Instant;
 use mio::event::Event;
 use slab::Slab;
 
-use crate::gate::users::Users;
+use crate::gate::access::Access;
 use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::RoomEntry;
 use crate::hub::outgoing::Outgoing;
-use crate::protocol::{CloseReason, SessionId};
+use crate::log::Millis;
+use crate::log::writer::system_time;
+use crate::protocol::{CloseReason, Request, SessionId};
 use crate::rooms::presence::Presence;
 use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
@@ -26,6 +28,7 @@ use crate::shard::seats::{Rates, Seats};
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
+use crate::shard::users::Searches;
 
 /// The slab of sessions is given back when it holds this many slots more than it needs.
 const SPARE_SESSIONS_MAX: usize = 4096;
@@ -43,6 +46,8 @@ pub(crate) struct Bounds {
     pub(crate) heartbeat_ticks: u32,
     pub(crate) heartbeat_timeout_ticks: u32,
     pub(crate) close_timeout_ticks: u32,
+    /// How long before its end a session is told that what it was let in with ends.
+    pub(crate) expiry_warning_ms: u64,
 }
 
 /// Sessions, rooms, and what is to be done about them in this turn.
@@ -54,6 +59,7 @@ pub(crate) struct State {
     pub(crate) routes: Rc<[Service]>,
     /// Where the chat is served.
     pub(crate) chat: Option<Box<Chat>>,
+    pub(crate) authorize: Option<Authorize>,
     pub(crate) bounds: Bounds,
     pub(crate) sessions: Slab<Session>,
     pub(crate) rooms: Rooms,
@@ -78,8 +84,6 @@ pub(crate) struct State {
     pub(crate) held: HashMap<u64, Held>,
     /// What is kept of those sessions that are bounded by address, user or rate.
     pub(crate) seats: Seats,
-    /// Sessions of each user on the whole node.
-    pub(crate) users: Arc<Users>,
     /// Sessions that are not read for a while, the first to be read again first.
     pub(crate) resting: BinaryHeap<Rest>,
     /// Sessions to be ended at the next safe point, and why.
@@ -98,6 +102,13 @@ pub(crate) struct State {
     pub(crate) generation: u32,
     /// Whose each session is, for the line at its end: only while sessions are logged.
     pub(crate) peers: HashMap<u32, SocketAddr>,
+    /// What sessions that are none of the chat's were let in with, by slot: of those that were asked.
+    pub(crate) accesses: HashMap<u32, Arc<Access>>,
+    /// Users who may say nothing, and until when.
+    pub(crate) mutes: HashMap<Arc<str>, Millis>,
+    pub(crate) searches: Searches,
+    /// What time it is, by which tokens expire.
+    pub(crate) clock: fn() -> Millis,
     /// Nobody is told of the leaving of others any more.
     pub(crate) is_stopping: bool,
     /// Where a frame is put together before it is copied to where it belongs.
@@ -110,20 +121,23 @@ pub(crate) struct Held {
     pub(crate) sessions: Vec<u32>,
 }
 
+/// Says who a handshake's request comes from, and what they may do; `None` where that is not known.
+pub(crate) type Authorize = Arc<dyn Fn(&Request) -> Option<Arc<Access>> + Send + Sync>;
+
 /// What a shard is made from, apart from its sockets.
 pub(crate) struct Parts {
     pub(crate) shard: usize,
     pub(crate) hub: Arc<Hub>,
     pub(crate) routes: Rc<[Service]>,
     pub(crate) chat: Option<Settings>,
-    pub(crate) users: Arc<Users>,
+    pub(crate) authorize: Option<Authorize>,
     pub(crate) bounds: Bounds,
     pub(crate) connections: Arc<Connections>,
 }
 
 impl State {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { shard, hub, routes, chat, users, bounds, connections } = parts;
+        let Parts { shard, hub, routes, chat, authorize, bounds, connections } = parts;
         let counters = Counters {
             routes: routes.iter().map(|_| RouteCounters::default()).collect(),
             ..Counters::default()
@@ -136,6 +150,7 @@ impl State {
             hub,
             routes,
             chat: chat.map(|settings| Box::new(Chat::new(settings))),
+            authorize,
             bounds,
             sessions: Slab::new(),
             ready: VecDeque::new(),
@@ -147,7 +162,6 @@ impl State {
             full: 0,
             held: HashMap::new(),
             seats: Seats::new(Instant::now()),
-            users,
             resting: BinaryHeap::new(),
             doomed: Vec::new(),
             counters,
@@ -158,6 +172,10 @@ impl State {
             swept: 0,
             generation: 0,
             peers: HashMap::new(),
+            accesses: HashMap::new(),
+            mutes: HashMap::new(),
+            searches: Searches::default(),
+            clock: system_time,
             is_stopping: false,
             scratch: Vec::new(),
         }
@@ -262,6 +280,9 @@ impl State {
     pub(crate) fn shrink(&mut self) {
         self.rooms.shrink();
         self.presence.shrink();
+        if self.accesses.capacity() > 4 * self.accesses.len() + SPARE_SESSIONS_MAX {
+            self.accesses.shrink_to_fit();
+        }
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }

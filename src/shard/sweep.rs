@@ -24,6 +24,9 @@ impl State {
         let part = end.div_ceil(SWEEP_TICKS);
         let start = self.swept % SWEEP_TICKS * part;
         self.swept += 1;
+        if self.swept.is_multiple_of(SWEEP_TICKS) {
+            self.forget_mutes();
+        }
         for slot in start..(start + part).min(end) {
             if self.sessions.contains(slot) {
                 self.examine(slot as u32);
@@ -41,6 +44,7 @@ impl State {
             return;
         }
         self.check_hello(slot);
+        self.check_expiry(slot);
         self.ping_in_message(slot);
         let session = &mut self.sessions[slot as usize];
         let is_paused = session.has(flag::PAUSED);

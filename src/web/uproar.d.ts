@@ -13,7 +13,10 @@ export interface UproarOptions {
   name?: string;
   /** The guest token of an earlier connection, to be that guest again. Goes before the one in `storage`. */
   guest?: string;
-  /** Who one is, for servers that authenticate; a function is asked again at each connection. */
+  /**
+   * Who one is, for servers that authenticate. A function is asked at each connection, and again when the token that it
+   * gave is about to expire.
+   */
   token?: string | (() => string | Promise<string>);
   /** Keeps the guest token from visit to visit: `localStorage`, or anything like it. */
   storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
@@ -166,7 +169,7 @@ export interface ResetEvent extends UproarEvent {
 }
 
 export interface LeftEvent extends UproarEvent {
-  /** `left` where the page left; else why the server does not let it in any more. */
+  /** `left` where the page left; else why the server does not let it in any more, `forbidden` for one. */
   readonly error: UproarError;
 }
 

@@ -32,6 +32,8 @@ const HINT_MS = 1_000;
 const HEARTBEAT_SECS = 25;
 /** The longest wait that a timer takes. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+/** How long to wait before a token is asked for again that there was none of. */
+const REFRESH_MS = 5_000;
 /** How long to wait for a server that is unavailable, where it does not say. */
 const UNAVAILABLE_MS = 1_000;
 /** The server's bound on a page of history. */
@@ -48,6 +50,8 @@ const FINAL_CLOSES = new Map([
   [4403, 'forbidden'],
   [4409, 'replaced'],
 ]);
+/** The close of a session whose token does not count, or no more. */
+const UNAUTHENTICATED = 4401;
 
 /** What went wrong, by its `code`: one of the protocol's error codes, or one of this module's own. */
 export class UproarError extends Error {
@@ -121,6 +125,7 @@ export class Uproar extends EventTarget {
       frame: (frame) => this.#receive(frame),
       lost: () => this.#lost(),
       ended: (error) => this.#ended(error),
+      renews: () => this.#renews,
     });
   }
 
@@ -292,18 +297,35 @@ export class Uproar extends EventTarget {
     this.dispatchEvent(new UproarEvent('state', { state, ...details }));
   }
 
-  async #hello() {
-    const { name, token: source } = this.#options;
+  /** Whether there is another token to be had. */
+  get #renews() {
+    return typeof this.#options.token === 'function';
+  }
+
+  /** Asks for a token, for this connection alone. Calls `failed` where there is none to be had. */
+  async #withToken(use, failed) {
+    const source = this.#options.token;
     const attempt = this.#link.attempt;
     let token;
     try {
-      token = typeof source === 'function' ? await source() : source;
+      token = this.#renews ? await source() : source;
     } catch (error) {
       this.#tell(new UproarError('token', `there is no token: ${error?.message ?? error}`));
-      if (this.#link.attempt === attempt) this.#link.fail();
+      if (this.#link.attempt === attempt) failed();
       return;
     }
-    if (this.#link.attempt !== attempt) return;
+    if (this.#link.attempt === attempt) use(token);
+  }
+
+  #hello() {
+    this.#withToken(
+      (token) => this.#sayHello(token),
+      () => this.#link.fail(),
+    );
+  }
+
+  #sayHello(token) {
+    const { name } = this.#options;
     const guest = token === undefined ? this.#knownGuest() : undefined;
     this.#wire.ask(
       (ref) => JSON.stringify({ type: 'hello', guest, name, token, ref }),
@@ -311,6 +333,27 @@ export class Uproar extends EventTarget {
         if (frame?.type === 'welcome') this.#welcomed(frame);
         else if (frame) this.#unwelcome(errorOf(frame), guest);
       },
+    );
+  }
+
+  /** The token runs out: another one, before the connection ends. Without one it ends, and the next one has it. */
+  #refresh() {
+    const again = (error) => {
+      const attempt = this.#link.attempt;
+      setTimeout(() => this.#link.attempt === attempt && this.#state === 'open' && this.#refresh(), patience(error, this.#random));
+    };
+    this.#withToken(
+      (token) =>
+        this.#wire.ask(
+          (ref) => JSON.stringify({ type: 'refresh', token, ref }),
+          (frame) => {
+            if (frame?.type !== 'error') return;
+            const error = errorOf(frame);
+            if (error.code === 'unavailable') again(error);
+            else this.#tell(error);
+          },
+        ),
+      () => again({ retryAfterMs: REFRESH_MS }),
     );
   }
 
@@ -382,7 +425,8 @@ export class Uproar extends EventTarget {
     if (frame.type === 'message' && frame.with !== undefined) {
       this.dispatchEvent(new UproarEvent('direct', { message: messageOf(frame, this.user) }));
     } else if (frame.type === 'error') {
-      this.#tell(errorOf(frame));
+      if (frame.code === 'token_expired' && this.#renews) this.#refresh();
+      else this.#tell(errorOf(frame));
     }
   }
 
@@ -619,6 +663,9 @@ export class Room extends EventTarget {
         return true;
       case 'gap':
         this.#skip(frame);
+        return true;
+      case 'left':
+        this.#leave(new UproarError('forbidden', 'one may be there no more'));
         return true;
       case 'error':
         this.#emit('error', { error: errorOf(frame) });
@@ -1009,7 +1056,7 @@ class Link {
   #stable = 0;
   #hint = (event) => this.#hinted(event.type);
 
-  /** `events`: `state(name, details)`, `opened()`, `frame(object)`, `lost()`, `ended(error)`. */
+  /** `events`: `state(name, details)`, `opened()`, `frame(object)`, `lost()`, `ended(error)`, `renews()`. */
   constructor(url, WebSocket, random, events) {
     if (typeof WebSocket !== 'function') throw new TypeError('there is no WebSocket here: give one as an option');
     this.#url = url;
@@ -1102,7 +1149,8 @@ class Link {
 
   #bye({ code, reason, reconnect, after_ms: afterMs }) {
     const error = new UproarError(FINAL_CLOSES.get(code) ?? 'bye', reason || 'the server said bye');
-    if (reconnect === false) this.stop(error);
+    const isStale = code === UNAUTHENTICATED && this.#phase === 'open' && this.#events.renews();
+    if (reconnect === false && !isStale) this.stop(error);
     else this.fail(afterMs);
   }
 

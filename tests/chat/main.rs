@@ -15,3 +15,5 @@ mod order;
 mod presence;
 mod resume;
 mod slow;
+mod tokens;
+mod users;

@@ -110,7 +110,7 @@ impl Server {
             routes: Routes::new(routes.into()).expect("the routes are right"),
             limits: options.limits,
             origin_rule: options.origin_rule,
-            turnstile: Arc::new(Turnstile::new(options.address_limits, usize::MAX)),
+            turnstile: Arc::new(Turnstile::new(options.address_limits)),
             proxies: Default::default(),
             authenticator: Arc::new(Authenticator::open()),
             token_places: TokenPlaces::default(),

@@ -76,7 +76,13 @@ codes! {
     /// The server does not do that.
     Unsupported = "unsupported", "this server does not support that";
     /// The token is not one of this server's.
-    BadToken = "bad_token", "this token was not issued by this server";
+    BadToken = "bad_token", "this token does not count here, or not any more";
+    /// Nobody is let in without.
+    TokenRequired = "token_required", "this server lets nobody in without a token";
+    /// What the session was let in with ends soon.
+    TokenExpired = "token_expired", "the token of this session expires soon: refresh it";
+    /// The user may say nothing for now.
+    Muted = "muted", "this user may say nothing for now";
 }
 
 impl Code {
@@ -88,7 +94,15 @@ impl Code {
     /// Whether such an error counts towards a flood of bad messages. What only the log can know does not: a client
     /// that sends what it had queued, as it should, is not to be closed for the answers.
     pub(crate) const fn is_fault(self) -> bool {
-        !matches!(self, Self::IdConflict | Self::IdExpired | Self::Unavailable | Self::RateLimited)
+        !matches!(
+            self,
+            Self::IdConflict
+                | Self::IdExpired
+                | Self::Unavailable
+                | Self::TokenExpired
+                | Self::Muted
+                | Self::RateLimited
+        )
     }
 }
 

@@ -12,6 +12,9 @@ pub(crate) const START: &str = r#"{"type":"message","seq":"#;
 /// How the text of a signal begins.
 const SIGNAL: &str = r#"{"type":"signal","#;
 
+/// How the text of one begins that says who came or went.
+const PRESENCE: &str = r#"{"type":"presence","#;
+
 /// The position of the logged message that this whole, unmasked frame carries; `None` for any other frame.
 pub(crate) fn seq_of(frame: &[u8]) -> Option<Seq> {
     let digits = payload(frame).strip_prefix(START.as_bytes())?;
@@ -22,6 +25,11 @@ pub(crate) fn seq_of(frame: &[u8]) -> Option<Seq> {
 /// Whether this whole, unmasked frame is a signal.
 pub(crate) fn is_signal(frame: &[u8]) -> bool {
     payload(frame).starts_with(SIGNAL.as_bytes())
+}
+
+/// Whether this whole, unmasked frame says who came or went.
+pub(crate) fn is_presence(frame: &[u8]) -> bool {
+    payload(frame).starts_with(PRESENCE.as_bytes())
 }
 
 /// Where each of these whole frames lies.
@@ -59,6 +67,7 @@ mod tests {
             (long.as_str(), Some((1 << 53) - 1)),
             (r#"{"type":"signal","body":{"type":"message","seq":7}}"#, None),
             ("", None),
+            (r#"{"type":"presence","room":"a"}"#, None),
         ];
         let mut bytes = Vec::new();
         for (text, _) in texts {
@@ -67,6 +76,8 @@ mod tests {
         let found: Vec<_> = frames(&bytes).map(|range| seq_of(&bytes[range])).collect();
         assert_eq!(found, texts.map(|(_, seq)| seq));
         let signals = frames(&bytes).map(|range| is_signal(&bytes[range]));
-        assert!(signals.eq([false, false, false, true, false]));
+        assert!(signals.eq([false, false, false, true, false, false]));
+        let presence = frames(&bytes).map(|range| is_presence(&bytes[range]));
+        assert!(presence.eq([false, false, false, false, false, true]));
     }
 }

@@ -76,10 +76,9 @@ fn request<'a>(fields: &Fields<'a>) -> Result<Request<'a>, Fault> {
             name: fields.text(Field::Name)?.map(display_name).transpose()?,
             token: fields.text(Field::Token)?,
         },
-        "refresh" => {
-            fields.text(Field::Token)?.ok_or_else(|| missing(Field::Token))?;
-            Request::Refresh
-        }
+        "refresh" => Request::Refresh {
+            token: fields.text(Field::Token)?.ok_or_else(|| missing(Field::Token))?,
+        },
         _ => return Err(Fault::new(Code::UnknownType, Code::UnknownType.meaning())),
     })
 }

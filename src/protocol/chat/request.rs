@@ -31,7 +31,7 @@ impl Incoming<'_> {
 /// The messages that clients send.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Request<'a> {
-    /// Who is there. The token of an authenticated user is not looked at, the one of a guest not yet verified.
+    /// Who is there. No token was verified yet.
     Hello {
         guest: Option<Cow<'a, str>>,
         name: Option<Cow<'a, str>>,
@@ -73,8 +73,10 @@ pub(crate) enum Request<'a> {
         after: Option<Cow<'a, str>>,
         limit: u32,
     },
-    /// To show a new token; that one is there was checked.
-    Refresh,
+    /// To show a new token, not yet verified.
+    Refresh {
+        token: Cow<'a, str>,
+    },
     Ping,
     Pong,
 }

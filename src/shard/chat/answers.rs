@@ -40,7 +40,8 @@ impl State {
         self.tell_error(slot, &reply::Error { reference: reference.as_deref(), ..error });
     }
 
-    fn tell_error(&mut self, slot: u32, error: &reply::Error<'_>) {
+    /// Sends an error that costs a session nothing.
+    pub(crate) fn tell_error(&mut self, slot: u32, error: &reply::Error<'_>) {
         self.counters.errors[error.code.index()] += 1;
         self.reply(slot, |out| error.write(out));
     }

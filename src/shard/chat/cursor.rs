@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::log::Seq;
 use crate::protocol::chat::logged_frame::frames;
+use crate::protocol::chat::reply;
 use crate::shard::broadcast::Broadcast;
 use crate::shard::chat::session::{Cursor, Stage};
 use crate::shard::counters::Drop;
@@ -116,11 +117,38 @@ impl State {
         });
         self.counters.dropped[Drop::Signal as usize] += signals;
         for room in rooms {
-            let let_go = self.let_go(slot, |outbox| outbox.let_go_of(room));
-            self.counters.dropped[Drop::SlowReader as usize] += let_go.others;
-            if let_go.messages + let_go.others > 0 {
-                self.resume_from(slot, room, let_go.first);
-            }
+            self.queue_again(slot, room);
+        }
+    }
+
+    /// Lets go of what is queued of a room and was not started, to have the messages among it read again.
+    pub(crate) fn queue_again(&mut self, slot: u32, room: u32) {
+        if self.sessions[slot as usize].extra.is_none() {
+            return;
+        }
+        let let_go = self.let_go(slot, |outbox| outbox.let_go_of(room));
+        self.counters.dropped[Drop::SlowReader as usize] += let_go.others;
+        if let_go.messages + let_go.others > 0 {
+            self.resume_from(slot, room, let_go.first);
+        }
+    }
+
+    /// Has a session that may not read the log of a room any more go on with what everyone gets, and says what it
+    /// misses by that. One that waits for its first page is answered as its rights are then.
+    pub(crate) fn end_catching_up(&mut self, slot: u32, room: u32) {
+        let chat = self.sessions[slot as usize].chat.as_mut();
+        let Some(cursor) = chat.and_then(|chat| chat.cursor(room)) else { return };
+        if cursor.is_opening() || matches!(cursor.stage, Stage::Live) {
+            return;
+        }
+        self.queue_again(slot, room);
+        let chat = self.sessions[slot as usize].chat.as_mut();
+        let Some(cursor) = chat.and_then(|chat| chat.cursor(room)) else { return };
+        let Some(found) = &self.rooms.get(room).chat else { return };
+        let (from, to, view) = (cursor.after, found.begun.max(cursor.after), found.view.clone());
+        (cursor.after, cursor.stage) = (to, Stage::Live);
+        if from < to {
+            self.reply(slot, |out| reply::Gap { view: &view, from, to }.write(out));
         }
     }
 

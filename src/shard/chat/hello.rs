@@ -6,7 +6,7 @@ use crate::gate::access::Access;
 use crate::log::Seq;
 use crate::log::writer::system_time;
 use crate::protocol::chat::{Code, reply};
-use crate::protocol::{Close, CloseReason, Request};
+use crate::protocol::{CloseReason, Request};
 use crate::rooms::conversation::inbox;
 use crate::shard::chat::session::{ChatSession, Reference, Want};
 use crate::shard::state::State;
@@ -14,19 +14,12 @@ use crate::shard::state::State;
 impl State {
     /// Makes a chat session of a session that opened.
     pub(crate) fn chat_open(&mut self, slot: u32, request: &Request) {
-        let Some(shared) = &self.chat else { return };
-        let authenticated =
-            shared.authenticate.as_ref().and_then(|authenticate| authenticate(request));
-        if let Some(identity) = &authenticated
-            && self.seat_user(slot, &identity.user).is_err()
-        {
-            self.doom(slot, CloseReason::Handler(Close::new(4429_u16, "too many connections")));
+        let chat = ChatSession { pinged: self.tick, ..ChatSession::default() };
+        self.sessions[slot as usize].chat = Some(Box::new(chat));
+        if let Some(access) = &request.access {
+            self.set_access(slot, Arc::clone(access));
         }
-        let access =
-            authenticated.map(Access::full).map(Arc::new).or_else(|| request.access.clone());
-        let chat = ChatSession { access, pinged: self.tick, ..ChatSession::default() };
-        let session = &mut self.sessions[slot as usize];
-        session.chat = Some(Box::new(chat));
+        let session = &self.sessions[slot as usize];
         // The kernel holds no more than that of what was not sent; what is behind is read from the log instead.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&session.stream).set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX);
@@ -40,25 +33,35 @@ impl State {
         name: Option<&str>,
         reference: Reference,
     ) {
-        let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
-        if let Some(access) = &chat.access {
-            // Before its conversations are read: what is said from now on reaches it here.
-            let inbox = inbox(&access.identity.user);
-            chat.is_welcome = true;
-            self.join_beyond(slot, &inbox);
-            self.want(slot, Want::Welcome { reference });
-            return;
+        if self.access(slot).is_some() {
+            return self.welcome(slot, reference);
         }
-        let admitted = self.chat.as_ref().and_then(|shared| shared.guests.admit(guest, name));
-        let Some((identity, token)) = admitted else {
-            self.refuse(slot, Code::BadToken, &reference);
-            return;
+        let Some(shared) = &self.chat else { return };
+        if !shared.is_open {
+            return self.turn_away(slot, Code::TokenRequired, &reference);
+        }
+        let Some((identity, token)) = shared.guests.admit(guest, name) else {
+            return self.refuse(slot, Code::BadToken, &reference);
         };
+        if self.hub.standings.keeps_out(&identity.user, (self.clock)()).is_some() {
+            return self.turn_away(slot, Code::Forbidden, &reference);
+        }
+        self.set_access(slot, Arc::new(Access::full(identity)));
         if let Some(chat) = &mut self.sessions[slot as usize].chat {
-            chat.access = Some(Arc::new(Access::full(identity)));
             chat.is_welcome = true;
         }
         self.answer_hello(slot, Some(&token), &[], &reference);
+    }
+
+    /// Welcomes a session as who it was found to be.
+    pub(crate) fn greet(&mut self, slot: u32, access: &Access, reference: Reference) {
+        if access.has_direct() {
+            // Before its conversations are read: what is said from now on reaches it here.
+            self.join_beyond(slot, &inbox(&access.identity.user));
+            self.want(slot, Want::Welcome { reference });
+        } else {
+            self.answer_hello(slot, None, &[], &reference);
+        }
     }
 
     /// Answers `hello`.
@@ -91,7 +94,7 @@ impl State {
         let session = &self.sessions[slot as usize];
         let (Some(shared), Some(chat)) = (&self.chat, &session.chat) else { return };
         if !chat.is_welcome && self.tick - session.opened > shared.hello_ticks {
-            self.doom(slot, CloseReason::Handler(Close::new(4401_u16, "no hello")));
+            self.doom(slot, CloseReason::Unauthenticated("no hello"));
         }
     }
 }

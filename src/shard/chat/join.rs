@@ -1,5 +1,6 @@
 //! Joining and leaving: a room's first page, who is there, and the way from the one to what everyone gets.
 
+use crate::gate::permissions::Right;
 use crate::log::{Finding, Page, Seq};
 use crate::protocol::chat::Code;
 use crate::protocol::chat::logged_frame::frames;
@@ -34,6 +35,7 @@ impl State {
                     NoRoom::Session => Code::TooManyRooms,
                     NoRoom::Rooms => Code::ServerFull,
                     NoRoom::Members => Code::RoomFull,
+                    NoRoom::Forbidden => Code::Forbidden,
                 };
                 self.refuse(slot, code, &reference);
                 return;
@@ -108,9 +110,7 @@ impl State {
     ) {
         match (want, finding) {
             (Want::Open { room, after, .. }, Finding::Page(page)) => {
-                let is_resumed =
-                    after.is_some_and(|(epoch, seq)| *epoch == *page.epoch && seq <= page.reached);
-                let opened = Opened { page, is_resumed };
+                let opened = self.opened(slot, room, after, page);
                 let chat = self.sessions[slot as usize].chat.as_mut();
                 if let Some(cursor) = chat.and_then(|chat| chat.cursor(room))
                     && matches!(cursor.stage, Stage::Asked)
@@ -121,17 +121,47 @@ impl State {
             }
             (Want::Next { room }, Finding::Page(page)) => self.take_page(slot, room, after, &page),
             (Want::History { view, reference, .. }, Finding::Page(page)) => {
+                // It may have lost that since it asked.
+                if !self.may_look_back(slot, &view) {
+                    return self.refuse(slot, Code::Forbidden, &reference);
+                }
                 let history =
                     reply::History { view: &view, page: &page, reference: reference.as_deref() };
                 self.reply(slot, |out| history.write(out));
             }
             (Want::Rooms { reference, .. }, Finding::Conversations { list, more }) => {
-                self.answer_rooms(slot, &list, more, &reference);
+                let has_direct = self.access(slot).is_some_and(|access| access.has_direct());
+                let list = if has_direct { &list[..] } else { &[] };
+                self.answer_rooms(slot, list, more && has_direct, &reference);
             }
             (Want::Welcome { reference }, Finding::Conversations { list, .. }) => {
                 self.answer_hello(slot, None, &list, &reference);
             }
             _ => {}
+        }
+    }
+
+    /// What a session that joins is answered with the page that was read for it. Who may not read what was said before
+    /// begins at the end of the log, and one that comes back is told what it has missed for good.
+    fn opened(&self, slot: u32, room: u32, after: After, mut page: Page) -> Opened {
+        let after = after.filter(|(epoch, seq)| **epoch == *page.epoch && *seq <= page.seq);
+        if self.rights_in(slot, room).has(Right::History) {
+            let is_resumed = after.is_some_and(|(_, seq)| seq <= page.reached);
+            return Opened { page, is_resumed };
+        }
+        page.gap = after.filter(|(_, seq)| *seq < page.seq).map(|(_, seq)| (seq, page.seq));
+        page.reached = page.seq;
+        page.more = false;
+        page.bytes.clear();
+        page.ends.clear();
+        Opened { page, is_resumed: false }
+    }
+
+    /// Whether a session may still read what was said in a conversation that it was a member of when it asked.
+    fn may_look_back(&self, slot: u32, view: &View) -> bool {
+        match view.ends() {
+            Some(_) => self.access(slot).is_some_and(|access| access.has_direct()),
+            None => self.rights_for(slot, view.name()).has(Right::History),
         }
     }
 
@@ -158,6 +188,7 @@ impl State {
         let Opened { mut page, is_resumed } = opened;
         let roster = self.roster(room);
         let rev = roster.as_ref().map_or(0, |roster| roster.rev);
+        let shows = self.rights_in(slot, room).has(Right::Members);
         let Some(chat) = &mut self.rooms.get_mut(room).chat else { return };
         chat.known = chat.known.max(page.seq);
         let view = chat.view.clone();
@@ -165,7 +196,7 @@ impl State {
             view: &view,
             page: &page,
             messages: if is_resumed { Messages::Behind } else { Messages::Here },
-            members: roster.as_ref().map(Roster::as_reply),
+            members: roster.as_ref().filter(|_| shows).map(Roster::as_reply),
             reference: reference.as_deref(),
         };
         self.reply(slot, |out| joined.write(out));

@@ -16,20 +16,17 @@ pub(crate) mod room;
 mod sending;
 pub(crate) mod session;
 mod stored;
+mod token;
 
 use std::sync::Arc;
 
 use crate::gate::guests::Guests;
+use crate::gate::verify::Ask;
 use crate::log::Draft;
 use crate::log::handle::Log;
-use crate::protocol::Request;
-use crate::protocol::chat::Identity;
 use crate::protocol::chat::reply::Limits;
 use crate::rooms::rules::RoomRules;
 use crate::shard::chat::reads::{Rates, Reads};
-
-/// Says who a handshake's request comes from; `None` for a guest.
-pub(crate) type Authenticate = Arc<dyn Fn(&Request) -> Option<Identity> + Send + Sync>;
 
 /// What all shards know of chat.
 #[derive(Clone)]
@@ -39,7 +36,10 @@ pub(crate) struct Settings {
     pub(crate) log: Log,
     pub(crate) rules: Arc<RoomRules>,
     pub(crate) guests: Arc<Guests>,
-    pub(crate) authenticate: Option<Authenticate>,
+    /// Who has a token verified; `None` where nobody can.
+    pub(crate) ask: Option<Ask>,
+    /// Whoever shows nothing is let in as a guest.
+    pub(crate) is_open: bool,
     /// What a session is told at its beginning.
     pub(crate) limits: Limits,
     pub(crate) heartbeat_secs: u64,

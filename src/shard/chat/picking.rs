@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::log::Seq;
-use crate::protocol::chat::logged_frame::{frames, is_signal, seq_of};
+use crate::protocol::chat::logged_frame::{frames, is_presence, is_signal, seq_of};
 use crate::shard::broadcast::Broadcast;
 use crate::shard::counters::Drop;
 use crate::shard::session::flag;
@@ -36,6 +36,7 @@ impl State {
         after: Seq,
     ) {
         let takes_signals = !self.is_under_pressure(slot);
+        let takes_presence = !(broadcast.has_presence && self.hides_presence(slot, room));
         for piece in broadcast.pieces(exclusions) {
             let bytes = &broadcast.bytes[piece.clone()];
             let mut run = piece.start..piece.start;
@@ -43,7 +44,8 @@ impl State {
                 let end = piece.start + frame.end;
                 let frame = &bytes[frame];
                 let is_left_out = !takes_signals && is_signal(frame);
-                if !is_left_out && seq_of(frame).is_none_or(|seq| seq > after) {
+                let is_hidden = !takes_presence && is_presence(frame);
+                if !is_left_out && !is_hidden && seq_of(frame).is_none_or(|seq| seq > after) {
                     self.counters.deliveries += 1;
                     run.end = end;
                 } else {
@@ -54,6 +56,21 @@ impl State {
             }
             self.queue_shared(slot, &broadcast.bytes, run.clone(), run.start, room);
         }
+    }
+
+    /// Queues what a chat's member gets who is not told who comes and goes. False if there is nothing of that.
+    pub(crate) fn queue_without_presence(
+        &mut self,
+        slot: u32,
+        room: u32,
+        broadcast: &Broadcast,
+        exclusions: Range<usize>,
+    ) -> bool {
+        let leaves_out = broadcast.has_presence && self.hides_presence(slot, room);
+        if leaves_out {
+            self.queue_after(slot, room, broadcast, exclusions, 0);
+        }
+        leaves_out
     }
 
     /// Counts the signals of a broadcast for a member that gets nothing of it.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::gate::permissions::Right;
 use crate::protocol::chat::Code;
 use crate::protocol::chat::reply::{self, Members, write_users};
 use crate::rooms::presence::{Mode, Replica};
@@ -59,6 +60,10 @@ impl State {
             self.refuse(slot, Code::NotJoined, reference);
             return;
         };
+        if !self.rights_in(slot, room).has(Right::Members) {
+            self.refuse(slot, Code::Forbidden, reference);
+            return;
+        }
         match self.roster(room) {
             Some(roster) => {
                 let roster = roster.as_reply();
@@ -75,6 +80,9 @@ impl State {
 
     /// Tells a session who is in a room, if that changed since it was told: it may have been passed over meanwhile.
     pub(crate) fn renew_presence(&mut self, slot: u32, room: u32, known: u64) {
+        if self.hides_presence(slot, room) {
+            return;
+        }
         let Some(roster) = self.roster(room).filter(|roster| roster.rev != known) else { return };
         let Some(chat) = &self.rooms.get(room).chat else { return };
         let view = chat.view.clone();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::gate::permissions::Right;
 use crate::log::{Finding, Found, Query, Read, Seq, Unreadable};
 use crate::protocol::SessionId;
 use crate::protocol::chat::CONVERSATIONS_MAX;
@@ -224,7 +225,11 @@ impl State {
             Want::Open { room, after, history } => {
                 let view = self.rooms.get(*room).chat.as_ref()?.view.clone();
                 chat.cursor(*room)?.stage = Stage::Asked;
-                Query::Open { view, after: after.clone(), history: *history }
+                // Who may not look back is told where the log ends, and reads nothing of it.
+                let may_look_back = self.rights_in(slot, *room).has(Right::History);
+                let history = if may_look_back { *history } else { 0 };
+                let after = after.clone().filter(|_| may_look_back);
+                Query::Open { view, after, history }
             }
             Want::Next { room } => {
                 let view = self.rooms.get(*room).chat.as_ref()?.view.clone();

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,7 +23,6 @@ use crate::http::{
 use crate::hub::Hub;
 use crate::hub::directory::{Directory, RoomEntry};
 use crate::hub::mailbox::{Batch, Capacity, Mailbox, Part, Port, mailbox};
-use crate::hub::placement::Placement;
 use crate::protocol::frame::encode;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
@@ -78,12 +76,7 @@ impl Turns {
         };
         let (((port, mailbox), poll), ((other, elsewhere), other_poll)) = (port(), port());
         let ports = [port.clone(), other].into();
-        let hub = Arc::new(Hub {
-            directory: Directory::new(2),
-            ports,
-            placement: Placement::new(2),
-            abandoned: AtomicBool::new(false),
-        });
+        let hub = Arc::new(Hub::new(Directory::new(2), ports));
         let routes: Rc<[Service]> =
             Rc::new([Service::Handler(Arc::new(Passes)), Service::Handler(Arc::new(Echo))]);
         let connections = Arc::new(Connections::new(10_000));
@@ -92,7 +85,7 @@ impl Turns {
             hub,
             routes,
             chat: None,
-            users: Default::default(),
+            authorize: None,
             bounds: bounds(),
             connections,
         };
@@ -340,6 +333,7 @@ fn bounds() -> Bounds {
         heartbeat_ticks: 10_000,
         heartbeat_timeout_ticks: 20_000,
         close_timeout_ticks: 10_000,
+        expiry_warning_ms: 60_000,
     }
 }
 
@@ -358,7 +352,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         routes: Routes::new(Vec::new()).expect("no routes"),
         limits,
         origin_rule: OriginRule::Loopback,
-        turnstile: Arc::new(Turnstile::new(AddressLimits::NONE, usize::MAX)),
+        turnstile: Arc::new(Turnstile::new(AddressLimits::NONE)),
         proxies: Default::default(),
         authenticator: Arc::new(Authenticator::open()),
         token_places: TokenPlaces::default(),

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use mio::{Poll, Waker};
@@ -17,7 +16,6 @@ use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, Part, mailbox};
-use crate::hub::placement::Placement;
 use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame};
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
@@ -75,8 +73,7 @@ impl World {
             directory.enter(0, &name(room), 1, usize::MAX);
         }
         let ports = [own, other].into();
-        let placement = Placement::new(2);
-        let hub = Arc::new(Hub { directory, ports, placement, abandoned: AtomicBool::new(false) });
+        let hub = Arc::new(Hub::new(directory, ports));
         let routes: Rc<[Service]> = Rc::new([Service::Handler(Arc::new(Nothing))]);
         let bounds = Bounds {
             message_bytes_max: 1 << 20,
@@ -89,6 +86,7 @@ impl World {
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
             close_timeout_ticks: 1000,
+            expiry_warning_ms: 60_000,
         };
         let connections = Arc::new(Connections::new(1000));
         let state = State::new(Parts {
@@ -96,7 +94,7 @@ impl World {
             hub,
             routes,
             chat: None,
-            users: Default::default(),
+            authorize: None,
             bounds,
             connections,
         });

@@ -107,7 +107,7 @@ fn the_other_messages() {
         r#"{"type":"rooms","after":"bob","limit":5}"#,
         Request::Rooms { after: Some("bob".into()), limit: 5 },
     );
-    is(r#"{"type":"refresh","token":"t"}"#, Request::Refresh);
+    is(r#"{"type":"refresh","token":"t"}"#, Request::Refresh { token: "t".into() });
     is(r#"{"type":"ping"}"#, Request::Ping);
     is(r#"{"type":"pong","room":5}"#, Request::Pong);
 }

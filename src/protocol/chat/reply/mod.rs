@@ -8,7 +8,7 @@ mod session;
 
 pub(crate) use conversation::{Acknowledged, Gap, History, Joined, Left, Messages, Signal};
 pub(crate) use people::{Change, Members, Presence, Roster, write_users};
-pub(crate) use session::{Bye, Error, Limits, PING, Pong, Rooms, Welcome};
+pub(crate) use session::{Bye, Error, Limits, PING, Pong, Refreshed, Rooms, Welcome};
 
 #[cfg(test)]
 mod tests;

@@ -130,6 +130,22 @@ impl<'a> From<&'a Rejection> for Error<'a> {
     }
 }
 
+/// The answer to `refresh`.
+pub(crate) struct Refreshed<'a> {
+    /// When the session's time is over; `None` for never.
+    pub(crate) expires_at: Option<Millis>,
+    pub(crate) reference: Option<&'a str>,
+}
+
+impl Refreshed<'_> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        Object::message(out, "refreshed")
+            .optional("expires", self.expires_at)
+            .reference(self.reference)
+            .end();
+    }
+}
+
 /// The server is about to close the session.
 pub(crate) struct Bye<'a> {
     /// That of the Close frame behind it.

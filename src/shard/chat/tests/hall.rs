@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mio::{Poll, Waker};
@@ -17,8 +16,8 @@ use crate::gate::guests::Guests;
 use crate::http::Connections;
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
-use crate::hub::mailbox::{Capacity, mailbox};
-use crate::hub::placement::Placement;
+use crate::hub::mailbox::{Capacity, Control, Mailbox, mailbox};
+use crate::hub::orders::Order;
 use crate::log::counters::Counters;
 use crate::log::engine::{Keeping, Rule, Window};
 use crate::log::handle::{self, Running};
@@ -72,6 +71,7 @@ pub(super) struct Hall {
     /// Only kept.
     _log: Running,
     _poll: Poll,
+    mailbox: Mailbox,
 }
 
 impl Hall {
@@ -79,13 +79,9 @@ impl Hall {
         let capacity = Capacity { adoptions: 1, batches: 1, deliveries: 1, found: 64, requests: 1 };
         let poll = Poll::new().expect("a poll");
         let waker = Waker::new(poll.registry(), WAKER).expect("a waker");
-        let ports = [mailbox(capacity, waker).0].into();
-        let hub = Arc::new(Hub {
-            directory: Directory::new(1),
-            ports,
-            placement: Placement::new(1),
-            abandoned: AtomicBool::new(false),
-        });
+        let (port, mailbox) = mailbox(capacity, waker);
+        let ports = [port].into();
+        let hub = Arc::new(Hub::new(Directory::new(1), ports));
         let log = log();
         let bounds = Bounds {
             message_bytes_max: 1 << 20,
@@ -98,17 +94,18 @@ impl Hall {
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
             close_timeout_ticks: 1000,
+            expiry_warning_ms: 60_000,
         };
         let state = State::new(Parts {
             shard: 0,
             hub,
             routes: Rc::new([Service::Chat]),
             chat: Some(settings(&log)),
-            users: Default::default(),
+            authorize: None,
             bounds,
             connections: Arc::new(Connections::new(1000)),
         });
-        Self { state, peers: Vec::new(), ahead: Duration::ZERO, _log: log, _poll: poll }
+        Self { state, peers: Vec::new(), ahead: Duration::ZERO, _log: log, _poll: poll, mailbox }
     }
 
     /// One that reads the log no faster than that.
@@ -125,15 +122,33 @@ impl Hall {
 
     /// A session that was welcomed; its number among the peers.
     pub(super) fn connect(&mut self, user: &str, is_guest: bool) -> usize {
+        let identity = Identity { user: user.into(), name: user.into(), is_guest };
+        let peer = self.connect_as(Access::full(identity));
+        let slot = self.slot(peer);
+        let chat = self.state.sessions[slot as usize].chat.as_mut();
+        chat.expect("a chat").is_welcome = true;
+        if !is_guest {
+            self.state.join_beyond(slot, &inbox(user));
+        }
+        peer
+    }
+
+    /// One that has shown at its handshake who it is, and said nothing yet.
+    pub(super) fn connect_as(&mut self, access: Access) -> usize {
+        let peer = self.connect_silent();
+        self.state.set_access(self.slot(peer), Arc::new(access));
+        peer
+    }
+
+    /// One that has shown and said nothing.
+    pub(super) fn connect_silent(&mut self) -> usize {
         let (server, client) = UnixStream::pair().expect("a pair");
         for socket in [&server, &client] {
             socket.set_nonblocking(true).expect("non-blocking");
         }
         SockRef::from(&server).set_send_buffer_size(SOCKET_BYTES).expect("a small buffer");
         let stream = std::net::TcpStream::from(OwnedFd::from(server));
-        let identity = Identity { user: user.into(), name: user.into(), is_guest };
-        let access = Some(Arc::new(Access::full(identity)));
-        let chat = ChatSession { access, is_welcome: true, ..ChatSession::default() };
+        let chat = ChatSession::default();
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         self.state.generation += 1;
@@ -141,9 +156,6 @@ impl Hall {
         let session = Session::new(stream, self.state.generation, 0, 0);
         entry.insert(Session { chat: Some(Box::new(chat)), ..session });
         self.state.counters.routes[0].sessions += 1;
-        if !is_guest {
-            self.state.join_beyond(slot, &inbox(user));
-        }
         self.peers.push((slot, client, Vec::new()));
         self.peers.len() - 1
     }
@@ -155,6 +167,58 @@ impl Hall {
     /// The peer says something.
     pub(super) fn say(&mut self, peer: usize, text: &str) {
         self.state.chat_message(self.peers[peer].0, Message::Text(text));
+    }
+
+    /// Tells who comes to the rooms and who goes.
+    pub(super) fn with_presence() -> Self {
+        let mut hall = Self::new();
+        let rules = RoomRules::new(&[RoomRule { pattern: "*".into(), ..RoomRule::default() }], 50);
+        hall.state.chat.as_mut().expect("a chat").settings.rules = Arc::new(rules);
+        hall
+    }
+
+    /// The hub, for what is to be done about users.
+    pub(super) fn hub(&self) -> &Arc<Hub> {
+        &self.state.hub
+    }
+
+    /// The next order that the mailbox has.
+    pub(super) fn next_order(&mut self) -> Option<Arc<Order>> {
+        match self.mailbox.control.try_recv() {
+            Ok(Control::Order(order)) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// Carries out what the mailbox has of orders.
+    pub(super) fn take_orders(&mut self) {
+        while let Some(order) = self.next_order() {
+            self.state.take_order(order);
+        }
+        while !self.state.searches.is_empty() {
+            self.state.search(2);
+        }
+        self.state.reap();
+    }
+
+    /// The frames that the peer has been sent, JSON and Close, the code of the Close in place of its text.
+    pub(super) fn ended(&mut self, peer: usize) -> (Vec<Value>, Option<u16>) {
+        let (_, stream, received) = &mut self.peers[peer];
+        let mut buffer = vec![0; 1 << 20];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            received.extend_from_slice(&buffer[..read]);
+        }
+        let (mut heard, mut code) = (Vec::new(), None);
+        for frame in frames(received) {
+            let bytes = &received[frame];
+            let payload = &bytes[bytes.len() - payload_len(bytes)..];
+            match bytes[0] {
+                0x88 => code = Some(u16::from_be_bytes([payload[0], payload[1]])),
+                _ => heard.push(serde_json::from_slice(payload).expect("JSON")),
+            }
+        }
+        received.clear();
+        (heard, code)
     }
 
     /// The peer is gone.
@@ -198,6 +262,12 @@ impl Hall {
     pub(super) fn found(&mut self, ticket: u64, page: Result<Page, Unreadable>) {
         self.state.now = Instant::now() + self.ahead;
         self.state.take_found(Found { ticket, result: page.map(Finding::Page) });
+    }
+
+    /// The same for one that asked for conversations.
+    pub(super) fn found_conversations(&mut self, ticket: u64, list: &[(Arc<str>, Seq)]) {
+        let finding = Finding::Conversations { list: list.to_vec(), more: false };
+        self.state.take_found(Found { ticket, result: Ok(finding) });
     }
 
     /// Messages come from the log.
@@ -283,7 +353,8 @@ fn settings(log: &Running) -> Settings {
         log: log.log(),
         rules: Arc::new(RoomRules::new(&[room], 50)),
         guests: Arc::new(Guests::open(directory.path()).expect("a key")),
-        authenticate: None,
+        ask: None,
+        is_open: true,
         limits: Limits { message_bytes_max: 0, history_messages_max: 0, rooms_per_session_max: 0 },
         heartbeat_secs: 25,
         hello_ticks: 1000,
