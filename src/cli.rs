@@ -14,6 +14,7 @@ pub use self::key::KeyFlags;
 pub use self::log::{LogCommand, Place, PruneFlags};
 pub use self::token::TokenCommand;
 use crate::config::{Config, Flag, Layers, Problems};
+use crate::tls::Tls;
 
 /// The file that is read where `--config` is not given and it exists.
 const DEFAULT_FILE: &str = "uproar.toml";
@@ -157,6 +158,7 @@ pub fn check(file: &Path) -> Result<String, Problems> {
         ..Layers::default()
     };
     let config = Config::load(&layers)?;
+    Tls::load(&config)?;
     let mut text = format!("{}: ok\n", file.display());
     for warning in config.warnings() {
         // Writing to a string does not fail.

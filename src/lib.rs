@@ -74,6 +74,7 @@ pub mod metrics;
 mod panics;
 mod shutdown;
 mod telemetry;
+pub mod tls;
 
 pub use config::Config;
 pub use gate::access::Access;

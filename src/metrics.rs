@@ -11,6 +11,7 @@ use crate::protocol::chat::Code;
 use crate::shard::actions::NoRoom;
 use crate::shard::counters::{AcceptError, Drop};
 use crate::shard::seats::Limited;
+use crate::tls;
 
 /// What kind of values a metric has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,12 @@ metrics! {
         "Connections accepted and neither adopted nor refused yet.";
     HANDSHAKE_DURATION = "uproar_handshake_duration_seconds", Histogram, [],
         "From the accepted connection to the hand-over of the handshake's answer.";
+    TLS_HANDSHAKES = "uproar_tls_handshakes_total", Counter, ["result"],
+        "TLS handshakes, by what came of them.";
+    TLS_RELOADS = "uproar_tls_reloads_total", Counter, ["result"],
+        "Times that a changed certificate was loaded, or could not be.";
+    TLS_SESSIONS = "uproar_tls_sessions", Gauge, ["shard"],
+        "Sessions open now that speak TLS.";
     ROOMS = "uproar_rooms", Gauge, [],
         "Rooms with at least one member on this node.";
     MEMBERSHIPS = "uproar_memberships", Gauge, ["shard"],
@@ -195,6 +202,8 @@ impl Metric {
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
             ("result", TOKENS) => Some(&auth::RESULTS),
+            ("result", TLS_HANDSHAKES) => Some(&tls::RESULTS),
+            ("result", TLS_RELOADS) => Some(&tls::RELOADS),
             ("source", LOG_READS) => Some(&SOURCES),
             ("queue", LOG_BUSY) => Some(&QUEUES),
             ("code", CHAT_ERRORS) => Some(&Code::TEXTS),

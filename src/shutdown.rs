@@ -1,13 +1,28 @@
-//! What the signals of an operator or a supervisor do: the first stops the server, the second ends the process.
+//! What the signals of an operator or a supervisor do: the first stops the server, the second ends the process; SIGHUP
+//! has a new certificate looked for.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Stopper;
+use crate::tls::Nudge;
 
 /// What a shell shows for a process that was interrupted.
 const EXIT_INTERRUPTED: i32 = 130;
+
+/// Has a new certificate looked for at each SIGHUP. To be run on the control runtime.
+pub(crate) async fn reload_at_hangup(nudge: Nudge) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            while hangup.recv().await.is_some() {
+                tracing::info!(signal = "SIGHUP", "signal received: looking for a new certificate");
+                nudge.now();
+            }
+        }
+        Err(error) => tracing::error!(%error, "SIGHUP cannot be watched"),
+    }
+}
 
 /// The signals that end the server.
 pub(crate) struct Signals {

@@ -231,6 +231,7 @@ fn gauges(shard: &str) -> Series<Gauge, usize> {
     let of = |name: &'static str| gauge!(name, "shard" => shard.to_owned());
     vec![
         (of(names::MEMBERSHIPS), |now| now.memberships),
+        (of(names::TLS_SESSIONS), |now| now.tls_sessions),
         (of(names::MAILBOX_BATCHES), |now| now.mailbox_batches),
         (of(names::PAUSED), |now| now.paused),
         (of(names::OUTBOX_BYTES), |now| now.outbox_bytes),

@@ -16,7 +16,9 @@ mod browser {
     pub(crate) mod server;
     pub(crate) mod site;
     pub(crate) mod tab;
+    mod tls;
 }
+mod support;
 
 use browser::chromium::Chromium;
 use browser::server::{Server, free_port};

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
@@ -18,7 +19,6 @@ use crate::support::server::Server;
 const RATIO_MAX: f64 = 1.5;
 
 const MEMBERS: usize = 900;
-/// So many that what the rest of the process does meanwhile, such as counting once a second, does not show.
 const MESSAGES: usize = 200;
 const PAYLOAD: [u8; 128] = [b'u'; 128];
 
@@ -120,7 +120,8 @@ impl Counted for Uproar {
     }
 }
 
-/// Instructions for each delivery, all threads together, between two moments at which everyone is connected.
+/// Instructions for each delivery, all threads together, between two moments at which everyone is connected; less what
+/// the server does in as much time when nobody speaks, which is more the slower the machine is.
 fn count(server: &impl Counted) -> Result<f64> {
     let mut members: Vec<_> =
         (0..MEMBERS).map(|_| Client::connect(server.address(), "/").stream).collect();
@@ -136,10 +137,15 @@ fn count(server: &impl Counted) -> Result<f64> {
     };
     talk(5, &mut members)?;
     control(server.pid(), "--zero")?;
+    let began = Instant::now();
     talk(MESSAGES, &mut members)?;
-    control(server.pid(), "--dump=end")?;
-    let instructions = total(&server.counts())?;
-    Ok(instructions as f64 / (MEMBERS * MESSAGES) as f64)
+    control(server.pid(), "--dump=talk")?;
+    let lasted = began.elapsed();
+    control(server.pid(), "--zero")?;
+    std::thread::sleep(lasted);
+    control(server.pid(), "--dump=silence")?;
+    let (talk, silence) = (total(&server.counts(), 1)?, total(&server.counts(), 2)?);
+    Ok((talk as f64 - silence as f64) / (MEMBERS * MESSAGES) as f64)
 }
 
 fn control(pid: u32, what: &str) -> Result<()> {
@@ -152,10 +158,10 @@ fn control(pid: u32, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// The sum that a dump ends with. The first dump on demand has the suffix 1.
-fn total(counts: &Path) -> Result<u64> {
+/// The sum that a dump ends with. Dumps on demand are numbered from 1.
+fn total(counts: &Path, dump: u32) -> Result<u64> {
     let path = counts.with_extension(format!(
-        "{}.1",
+        "{}.{dump}",
         counts.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default()
     ));
     let dump = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, in which units, with which defaults and bounds.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -32,9 +33,16 @@ pub(crate) enum Scenario {
 /// Where to, and how.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonArguments {
-    /// The server. The path may hold `{room}`; without a path it is `/relay/{room}`, or `/chat` for a chat.
+    /// The server, `ws://` or `wss://`. The path may hold `{room}`; without a path it is `/relay/{room}`, or `/chat` for a chat.
     #[arg(long, default_value = "ws://127.0.0.1:8080")]
     pub(crate) url: String,
+    /// Whom to trust with `wss://`: a file of certificates in PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// With `wss://`, show the tickets that the server gave to connections before; without it all handshakes are full
+    /// ones, as those of many clients.
+    #[arg(long)]
+    pub(crate) resume: bool,
     /// The server's Prometheus endpoint, scraped before and after: CPU per delivery, frames per write, memory.
     #[arg(long, value_name = "URL")]
     pub(crate) metrics: Option<String>,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli::CommonArguments;
 use crate::client::dial::Dialer;
+use crate::client::tls::Trust;
 use crate::clock;
 use crate::descriptors;
 use crate::report::{Endings, Generator};
@@ -37,11 +38,21 @@ impl Ground {
         let target = Target::parse(&arguments.url, path)?;
         descriptors::ensure(connections)?;
         let run = halve(RandomState::new().hash_one(std::process::id()));
-        let dialer = Dialer { target, timeout: arguments.timeout };
+        let trust = trust(arguments, &target)?;
+        let dialer = Dialer { target, trust, timeout: arguments.timeout };
         let before = arguments.metrics.as_deref().map(scrape::scrape).transpose()?;
         try_out(&dialer, run).with_context(|| format!("cannot connect to {}", arguments.url))?;
         Ok(Self { dialer: Arc::new(dialer), run, before })
     }
+}
+
+/// What is needed to speak TLS with the server, if it does.
+fn trust(arguments: &CommonArguments, target: &Target) -> Result<Option<Trust>> {
+    let Some(host) = target.tls_host() else { return Ok(None) };
+    let file = arguments.ca.as_deref().with_context(|| {
+        format!("{} needs --ca FILE: nobody is trusted otherwise", arguments.url)
+    })?;
+    Trust::load(file, host, arguments.resume).map(Some)
 }
 
 /// Opens one connection and closes it, so that what is wrong with the target is said once and plainly.

@@ -27,23 +27,25 @@ const SOURCES: usize = 250 * 250;
 pub(crate) struct Target {
     /// What the `Host` header says.
     authority: String,
+    /// The host's name if TLS is spoken with it.
+    tls_host: Option<String>,
     address: SocketAddr,
     path: String,
 }
 
 impl Target {
-    /// Reads `ws://HOST[:PORT][/PATH]` and resolves the host. A path may hold `{room}`; one that is absent or `/` means
+    /// Reads `ws://HOST[:PORT][/PATH]`, or `wss://…`, and resolves the host. A path may hold `{room}`; one that is absent or `/` means
     /// `usual`.
     pub(crate) fn parse(url: &str, usual: &str) -> Result<Self> {
         let uri: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => bail!("`{url}`: TLS is not spoken here, name the server's plain port"),
-            _ => bail!("`{url}` does not begin with ws://"),
-        }
+        let has_tls = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            _ => bail!("`{url}` does not begin with ws:// or wss://"),
+        };
         let authority = uri.authority().with_context(|| format!("`{url}` names no host"))?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(80);
+        let port = authority.port_u16().unwrap_or(if has_tls { 443 } else { 80 });
         let mut addresses =
             (host, port).to_socket_addrs().with_context(|| format!("cannot resolve `{host}`"))?;
         let first = addresses.next().with_context(|| format!("`{host}` has no address"))?;
@@ -57,12 +59,18 @@ impl Target {
             "/" => usual,
             path => path,
         };
-        Ok(Self { authority: authority.to_string(), address, path: path.to_owned() })
+        let tls_host = has_tls.then(|| host.to_owned());
+        Ok(Self { authority: authority.to_string(), tls_host, address, path: path.to_owned() })
     }
 
     /// Where to connect to.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The name that the server's certificate must have; `None` for one that does not speak TLS.
+    pub(crate) fn tls_host(&self) -> Option<&str> {
+        self.tls_host.as_deref()
     }
 
     /// What the `Host` header says.
@@ -113,18 +121,17 @@ mod tests {
         }
         assert!(!Target::parse("ws://127.0.0.1/one", RELAY).unwrap().has_rooms());
         assert_eq!(Target::parse("ws://127.0.0.1", RELAY).unwrap().address().port(), 80);
+        let secure = Target::parse("wss://localhost", RELAY).unwrap();
+        assert_eq!((secure.address().port(), secure.tls_host()), (443, Some("localhost")));
         assert_eq!(Target::parse("ws://127.0.0.1", CHAT).unwrap().path(""), "/chat");
         assert_eq!(Target::parse("ws://[::1]:9", RELAY).unwrap().address().to_string(), "[::1]:9");
     }
 
     #[test]
     fn other_urls_are_refused_with_the_reason() {
-        for (url, reason) in [
-            ("wss://127.0.0.1", "TLS"),
-            ("http://127.0.0.1", "ws://"),
-            ("127.0.0.1:8080", "ws://"),
-            ("ws://", "not a URL"),
-        ] {
+        for (url, reason) in
+            [("http://127.0.0.1", "ws://"), ("127.0.0.1:8080", "ws://"), ("ws://", "not a URL")]
+        {
             let error = format!("{:#}", Target::parse(url, RELAY).unwrap_err());
             assert!(error.contains(reason), "{url}: {error}");
         }

@@ -22,7 +22,8 @@ config! {
         /// A host name is resolved once, at start; its first IPv4 address is taken.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
         /// The operator's address: /metrics, /healthz and /readyz, over plain HTTP. Programs of this machine need no
-        /// key; where it is not a loopback address there must be keys, and nobody else is answered without one.
+        /// key; where it is not a loopback address there must be keys, or certificates by tls.admin_client_ca_file,
+        /// and nobody else is answered.
         admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
         /// Who may ask the operator's address from elsewhere, by "Authorization: Bearer": a name, scopes out of
         /// metrics and health, and the hash of a key. Several at once let one be replaced while another holds.
@@ -212,6 +213,23 @@ config! {
         missing_allowed: bool = false;
     }
 
+    /// TLS on the public address, and on the operator's.
+    tls: Tls {
+        /// The certificate in PEM, with those that vouch for it behind it. "" speaks no TLS. Read again when it
+        /// changes and at SIGHUP; open sessions stay as they are.
+        certificate_file: Option<PathBuf> = None;
+        /// The certificate's private key in PEM.
+        key_file: Option<PathBuf> = None;
+        /// The oldest version of TLS that is spoken.
+        version_min: TlsVersion = TlsVersion::Tls12;
+        /// Threads that make handshakes, which is the most that do so at once. They stand behind those that serve
+        /// sessions. 0 takes one for every four shards. A handshake's time counts as limits.handshake_timeout_secs says.
+        handshake_threads: usize [0..=64 threads] = 0;
+        /// The authorities, in PEM, one of which must have signed the certificate of whoever connects to admin_listen,
+        /// which then speaks TLS. "" speaks plain HTTP there and asks nobody for a certificate.
+        admin_client_ca_file: Option<PathBuf> = None;
+    }
+
     /// What the server tells its operator.
     telemetry: Telemetry {
         /// The least severe level that is logged, of the server itself; of libraries only warnings and errors are.
@@ -284,6 +302,16 @@ choice! {
         Full = "full",
         /// It was handed to the system.
         Normal = "normal",
+    }
+}
+
+choice! {
+    /// The oldest version of TLS that is spoken.
+    TlsVersion {
+        /// TLS 1.2 and TLS 1.3.
+        Tls12 = "1.2",
+        /// TLS 1.3 alone.
+        Tls13 = "1.3",
     }
 }
 

@@ -38,7 +38,8 @@ pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
     Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
-    Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Ungranted,
+    Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion,
+    Ungranted,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};

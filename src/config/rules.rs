@@ -26,6 +26,8 @@ impl Config {
             public_address_is_meant,
             admin_address_is_meant,
             admin_keys_are_of_use,
+            certificate_and_key_go_together,
+            client_certificates_need_one,
             data_dir_is_a_directory,
             all_may_read_what_one_may,
             wildcards_are_meant,
@@ -133,9 +135,10 @@ fn public_address_is_meant(config: &Config) -> Option<Problem> {
 }
 
 fn admin_address_is_meant(config: &Config) -> Option<Problem> {
-    (!is_loopback(config.server.admin_listen) && config.server.admin_keys.is_empty()).then(|| {
+    let asks = !config.server.admin_keys.is_empty() || config.tls.admin_client_ca_file.is_some();
+    (!is_loopback(config.server.admin_listen) && !asks).then(|| {
         let reason = "other machines reach this address and there is no key that they could show; listen on 127.0.0.1, \
-                      or make one with \"uproar key\"";
+                      make one with \"uproar key\", or ask for certificates with tls.admin_client_ca_file";
         Problem::among(config, &["server.admin_listen", "server.admin_keys"], reason)
     })
 }
@@ -147,6 +150,22 @@ fn admin_keys_are_of_use(config: &Config) -> Option<Problem> {
         let reason = "the scopes at the operator's address are metrics and health";
         Problem::among(config, &["server.admin_keys"], reason)
     })
+}
+
+fn certificate_and_key_go_together(config: &Config) -> Option<Problem> {
+    (config.tls.certificate_file.is_some() != config.tls.key_file.is_some()).then(|| {
+        let reason = "neither is of use without the other";
+        Problem::among(config, &["tls.certificate_file", "tls.key_file"], reason)
+    })
+}
+
+fn client_certificates_need_one(config: &Config) -> Option<Problem> {
+    (config.tls.admin_client_ca_file.is_some() && config.tls.certificate_file.is_none()).then(
+        || {
+            let reason = "who asks for a certificate must show one";
+            Problem::among(config, &["tls.admin_client_ca_file", "tls.certificate_file"], reason)
+        },
+    )
 }
 
 fn data_dir_is_a_directory(config: &Config) -> Option<Problem> {

@@ -92,6 +92,20 @@ impl Setting for PathBuf {
     }
 }
 
+impl Setting for Option<PathBuf> {
+    const EXPECTS: &'static str = "a path, or \"\" for none";
+    const VERBATIM: bool = true;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(|path| (!path.is_empty()).then(|| PathBuf::from(path)))
+    }
+
+    fn write(&self) -> Value {
+        let path = self.as_deref().map(std::path::Path::to_string_lossy);
+        Value::String(path.unwrap_or_default().into_owned())
+    }
+}
+
 impl Setting for SocketAddr {
     const EXPECTS: &'static str = "an address and a port such as \"127.0.0.1:8080\" or \"[::1]:8080\", or a host name \
                                    that resolves and a port such as \"localhost:8080\"";

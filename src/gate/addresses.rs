@@ -60,6 +60,19 @@ pub enum Excess {
     UserConnections,
 }
 
+impl Excess {
+    /// What whoever has it is told.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Pending => "this address has too many connections that are not open yet",
+            Self::Handshakes => "too many connections too soon after each other",
+            Self::Failures => "too many attempts to authenticate failed",
+            Self::Connections => "this address has too many connections",
+            Self::UserConnections => "this user has too many connections",
+        }
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub struct Addresses {

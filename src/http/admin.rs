@@ -23,12 +23,14 @@ use crate::{
     exposition::Exposition,
     gate::{keys::Keys, origin::OriginRule},
     http::{
-        pages,
+        linger, pages,
         readiness::{Phase, Readiness},
         reception,
         refusal::Refusal,
+        socket::Socket,
         upgrade,
     },
+    tls::Acceptor,
 };
 
 /// Connections at once: a few scrapers and probes. More wait in the listener's backlog. Less than what is kept of the
@@ -57,10 +59,13 @@ pub struct Admin {
     pub readiness: Arc<Readiness>,
     /// Who is answered beside the programs of this machine.
     pub keys: Keys,
+    /// What speaks TLS with the holders of certificates; without it plain HTTP is spoken.
+    pub tls: Option<Acceptor>,
 }
 
 /// Answers on `listener` until dropped; to be run on the control runtime. It answers this machine's own programs and
-/// pages, as the [`OriginRule`] has it, and from elsewhere whoever shows a key.
+/// pages, as the [`OriginRule`] has it, and from elsewhere whoever shows a key; over TLS whoever has a
+/// certificate.
 ///
 /// # Errors
 ///
@@ -92,6 +97,7 @@ pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::R
 
 impl Admin {
     async fn serve(&self, stream: TcpStream, peer: IpAddr) -> hyper::Result<()> {
+        let Some(socket) = self.shake_hands(stream).await else { return Ok(()) };
         let service = service_fn(async |request| {
             let answer = self.answer(&request, peer);
             Ok::<_, Infallible>(answer.unwrap_or_else(Refusal::response))
@@ -102,8 +108,25 @@ impl Admin {
             .max_buf_size(HEADER_BYTES_MAX)
             .max_header_size(HEADER_BYTES_MAX)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(socket), service)
             .await
+    }
+
+    /// `None` for a peer that cannot prove who it is.
+    async fn shake_hands(&self, stream: TcpStream) -> Option<Socket> {
+        let Some(acceptor) = &self.tls else { return Some(Socket::Plain(stream)) };
+        let deadline = time::Instant::now() + Duration::from_secs(IDLE_TIMEOUT_SECS);
+        match acceptor.accept(stream, deadline).await {
+            Ok(stream) => Some(Socket::Sealed(Box::new(stream))),
+            Err((stream, failure)) => {
+                let reason = failure.label();
+                tracing::debug!(reason, "TLS handshake failed on the admin address");
+                if let Some(stream) = stream {
+                    linger::close(Socket::Plain(stream), None).await;
+                }
+                None
+            }
+        }
     }
 
     fn answer(
@@ -135,6 +158,10 @@ impl Admin {
     ) -> Result<(), Refusal> {
         let headers = request.headers();
         let authority = reception::authority(request)?;
+        // Whoever got that far has a certificate.
+        if self.tls.is_some() {
+            return Ok(());
+        }
         if let Some(shown) = upgrade::only(headers, &header::AUTHORIZATION) {
             let key = bearer(shown).and_then(|key| self.keys.find(key)).ok_or(Refusal::NoKey)?;
             return if key.has(scope) { Ok(()) } else { Err(Refusal::KeyScope) };

@@ -2,14 +2,13 @@
 
 use std::{
     future::poll_fn,
-    mem::MaybeUninit,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use socket2::SockRef;
+use rustix::net::{RecvFlags, recv};
 use tokio::{
     net::TcpStream,
     time::{self, Instant},
@@ -22,6 +21,7 @@ use crate::{
         linger, proxy_protocol,
         reception::{Accepted, Outcome, Reception},
         refusal::Refusal,
+        socket::Socket,
         wire::{Tap, Wire},
     },
     shard::Adopt,
@@ -46,20 +46,20 @@ pub(super) async fn run(
 ) {
     let mut visit = Visit { pending, peer, arrival: None, accepted };
     let Ok(stream) = TcpStream::from_std(stream) else { return visit.count(Refusal::Lost) };
-    match visit.begin(&stream).await {
+    match visit.find_out(&stream).await {
         // Boxed, because everything up to here is all that a silent connection costs.
-        Ok(()) => Box::pin(visit.converse(stream)).await,
+        Ok(first) => Box::pin(visit.begin(first, stream)).await,
         Err(refusal) => {
             visit.count(refusal);
-            // Where there are too many connections, none is kept for the peer to read a farewell.
-            let last_words =
-                if refusal == Refusal::Excess(Excess::Pending) { None } else { refusal.bytes() };
-            if let Some(last_words) = last_words {
-                Box::pin(linger::close(stream, Some(last_words))).await;
+            if let Some(last_words) = visit.last_words(refusal) {
+                Box::pin(linger::close(Socket::Plain(stream), Some(last_words))).await;
             }
         }
     }
 }
+
+/// What a TLS connection begins with: the kind of its first record.
+const TLS_HANDSHAKE: u8 = 22;
 
 impl Visit {
     fn deadline(&self) -> Instant {
@@ -67,7 +67,7 @@ impl Visit {
     }
 
     /// Waits until the peer has something to say, and finds out who it is where that can be known before.
-    async fn begin(&mut self, stream: &TcpStream) -> Result<(), Refusal> {
+    async fn find_out(&mut self, stream: &TcpStream) -> Result<u8, Refusal> {
         let site = Arc::clone(&self.pending.site);
         if site.proxies.expects_protocol(self.peer.ip()) {
             self.first_byte(stream).await?;
@@ -85,42 +85,84 @@ impl Visit {
         self.first_byte(stream).await
     }
 
+    /// What a peer is told of which it is not known yet what it speaks.
+    fn last_words(&self, refusal: Refusal) -> Option<Vec<u8>> {
+        match refusal {
+            // Where there are too many connections, none is kept for the peer to read a farewell.
+            Refusal::Excess(Excess::Pending) => None,
+            // It speaks TLS, and a handshake is what it must not cost.
+            Refusal::Excess(_) if self.pending.site.tls.is_some() => None,
+            _ => refusal.bytes(),
+        }
+    }
+
     fn count(&self, refusal: Refusal) {
         refusal.count();
         tracing::debug!(peer = %self.peer, reason = refusal.label(), "refused: {}", refusal.text());
     }
 
     /// Waits without a buffer.
-    async fn first_byte(&self, stream: &TcpStream) -> Result<(), Refusal> {
+    async fn first_byte(&self, stream: &TcpStream) -> Result<u8, Refusal> {
         let silence = self.pending.silence();
-        let mut byte = [0];
-        let peek = pin!(stream.peek(&mut byte));
+        let peek = pin!(async {
+            let mut byte = [0];
+            stream.peek(&mut byte).await.map(|read| (read > 0).then_some(byte[0]))
+        });
         let evicted = pin!(self.pending.evicted());
         let refusal = tokio::select! {
             biased;
             peeked = peek => match peeked {
-                Ok(1..) => return Ok(()),
-                Ok(0) | Err(_) => Refusal::Lost,
+                Ok(Some(first)) => return Ok(first),
+                Ok(None) | Err(_) => Refusal::Lost,
             },
             refusal = evicted => refusal,
             () = time::sleep_until(self.deadline()) => Refusal::Silent,
         };
-        if refusal == Refusal::Evicted && has_spoken(stream) {
+        if refusal == Refusal::Evicted
+            && let Some(first) = spoken(stream)
+        {
             // Then it is another one's turn to go.
             drop(silence);
             self.pending.evict();
-            return Ok(());
+            return Ok(first);
         }
         Err(refusal)
     }
 
+    /// Finds out whether the peer speaks what is spoken here.
+    async fn begin(self, first: u8, stream: TcpStream) {
+        let refusal = match (&self.pending.site.tls, first) {
+            (None, TLS_HANDSHAKE) => Refusal::TlsNotSpoken,
+            (None, _) => return self.converse(Socket::Plain(stream)).await,
+            (Some(acceptor), TLS_HANDSHAKE) => {
+                match acceptor.accept(stream, self.deadline()).await {
+                    Ok(stream) => return self.converse(Socket::Sealed(Box::new(stream))).await,
+                    Err((stream, failure)) => {
+                        let reason = failure.label();
+                        tracing::debug!(peer = %self.peer, reason, "TLS handshake failed");
+                        self.count(Refusal::TlsHandshake);
+                        if let Some(stream) = stream {
+                            linger::close(Socket::Plain(stream), None).await;
+                        }
+                        return;
+                    }
+                }
+            }
+            // The methods of HTTP begin with letters.
+            (Some(_), b'A'..=b'Z') => Refusal::PlainHttp,
+            (Some(_), _) => Refusal::NoTls,
+        };
+        self.count(refusal);
+        linger::close(Socket::Plain(stream), refusal.bytes()).await;
+    }
+
     /// Speaks HTTP until the connection is upgraded, refused or done.
-    async fn converse(mut self, stream: TcpStream) {
+    async fn converse(mut self, socket: Socket) {
         let tap = Tap::default();
         let site = Arc::clone(&self.pending.site);
         let reception = Reception::new(site, self.peer, self.arrival.take(), tap.clone());
         let mut connection =
-            self.pending.site.http.serve_connection(Wire::new(stream, tap), reception);
+            self.pending.site.http.serve_connection(Wire::new(socket, tap), reception);
         let conversation = async {
             tokio::select! {
                 biased;
@@ -135,14 +177,13 @@ impl Visit {
 
         let parts = connection.into_parts();
         let is_mid_answer = parts.io.is_mid_answer();
-        let (stream, held) = parts.io.into_parts();
+        let (socket, held) = parts.io.into_parts();
         let has_rest = !parts.read_buf.is_empty();
         match (parts.service.into_outcome(), end) {
             (Outcome::Accepted(accepted), Ok(Ok(()))) => {
-                let leftover = if has_rest { parts.read_buf } else { Bytes::new() };
-                self.hand_over(stream, *accepted, held, leftover).await;
+                self.hand_over(socket, *accepted, held, parts.read_buf).await;
             }
-            (Outcome::Accepted(_) | Outcome::Refused, _) => linger::close(stream, None).await,
+            (Outcome::Accepted(_) | Outcome::Refused, _) => linger::close(socket, None).await,
             (outcome, end) => {
                 let is_first = matches!(outcome, Outcome::Nothing);
                 let refusal = verdict(&end, is_first || has_rest || is_mid_answer);
@@ -150,42 +191,47 @@ impl Visit {
                     self.count(refusal);
                 }
                 let last_words = refusal.filter(|_| !is_mid_answer).and_then(Refusal::bytes);
-                linger::close(stream, last_words).await;
+                linger::close(socket, last_words).await;
             }
         }
     }
 
-    async fn hand_over(
-        self,
-        stream: TcpStream,
-        accepted: Accepted,
-        response: Vec<u8>,
-        leftover: Bytes,
-    ) {
+    async fn hand_over(self, socket: Socket, accepted: Accepted, response: Vec<u8>, read: Bytes) {
+        let (stream, channel, unread) = socket.into_parts();
+        // What hyper has read of what is not for it, and what it has not read.
+        let leftover = match (read.is_empty(), unread.is_empty()) {
+            (_, true) => read,
+            (true, false) => Bytes::from(unread),
+            (false, false) => [&read[..], &unread[..]].concat().into(),
+        };
         let Ok(stream) = stream.into_std() else { return self.count(Refusal::Lost) };
         let Accepted { route, request, admission, place } = accepted;
         let elapsed = self.accepted.elapsed();
-        let adopt = Adopt { stream, response, leftover, route, request, place };
+        let adopt = Adopt { stream, channel, response, leftover, route, request, place };
         match (self.pending.adopt)(Box::new(adopt)) {
             Ok(()) => {
                 admission.keep();
                 self.pending.site.duration.record(elapsed);
             }
             Err(adopt) => {
-                let stream = adopt.stream;
+                let Adopt { stream, channel, .. } = *adopt;
                 drop(admission);
                 self.count(Refusal::ShardBusy);
                 if let Ok(stream) = TcpStream::from_std(stream) {
-                    linger::close(stream, Refusal::ShardBusy.bytes()).await;
+                    let socket = Socket::of(stream, channel);
+                    linger::close(socket, Refusal::ShardBusy.bytes()).await;
                 }
             }
         }
     }
 }
 
-/// Whether the peer's first byte is there: the kernel knows before a task is told.
-fn has_spoken(stream: &TcpStream) -> bool {
-    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+/// The peer's first byte, if it is there: the kernel knows before a task is told.
+fn spoken(stream: &TcpStream) -> Option<u8> {
+    let mut byte = [0];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let (read, _) = recv(stream, &mut byte, flags).ok()?;
+    (read > 0).then_some(byte[0])
 }
 
 /// Why a connection ended that was neither upgraded nor refused; `None` for one that had its pages and left, or idled

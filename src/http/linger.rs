@@ -8,19 +8,21 @@ use std::{io, time::Duration};
 
 use tokio::{io::AsyncWriteExt, net::TcpStream, time};
 
+use crate::http::socket::Socket;
+
 /// How long a peer may take to read its answer and close, in seconds.
 const LINGER_SECS: u64 = 2;
 /// How much of what the peer still sends is read and thrown away, in bytes.
 const DRAIN_BYTES_MAX: usize = 256 * 1024;
 
 /// Writes `last_words`, if any, and closes.
-pub(super) async fn close(mut stream: TcpStream, last_words: Option<Vec<u8>>) {
+pub(super) async fn close(mut socket: Socket, last_words: Option<Vec<u8>>) {
     let farewell = async {
         if let Some(last_words) = last_words {
-            stream.write_all(&last_words).await?;
+            socket.write_all(&last_words).await?;
         }
-        stream.shutdown().await?;
-        drain(&stream).await
+        socket.shutdown().await?;
+        drain(socket.tcp()).await
     };
     // Whether the peer is gone, slow or done, the end is the same.
     let _ = time::timeout(Duration::from_secs(LINGER_SECS), farewell).await;

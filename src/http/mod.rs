@@ -19,6 +19,7 @@ mod reception;
 mod refusal;
 mod routes;
 mod site;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod upgrade;

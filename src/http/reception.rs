@@ -173,7 +173,9 @@ impl Desk {
                 self.site.turnstile.addresses.note_failure(caller.address.ip());
             }
         })?;
-        visitor.admit(access.is_some()).map_err(Refusal::Foreign)?;
+        // Who is let in without a token where one is needed has to show it in the session's first message.
+        let has_token = access.is_some() || !self.site.authenticator.is_open();
+        visitor.admit(has_token).map_err(Refusal::Foreign)?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
         let total = self.site.connections.count();
         let place = self.site.turnstile.admit(caller.arrival, total);

@@ -75,6 +75,14 @@ pub enum Refusal {
     HeaderTooLarge,
     /// An address or a user has too many of something.
     Excess(Excess),
+    /// A request in plain HTTP on an address that speaks TLS.
+    PlainHttp,
+    /// What came on an address that speaks TLS is neither TLS nor HTTP. Not answered.
+    NoTls,
+    /// TLS on an address that does not speak it. Not answered: there is no word that both sides know.
+    TlsNotSpoken,
+    /// The TLS handshake failed; the peer was told why as far as TLS can.
+    TlsHandshake,
     /// The server holds `limits.connections_max` sessions.
     ConnectionsMax,
     /// The server is stopping.
@@ -95,7 +103,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 31] = [
+    pub const LABELS: [&'static str; 35] = [
         "bad_request",
         "host",
         "not_found",
@@ -127,6 +135,10 @@ impl Refusal {
         "room_forbidden",
         "banned",
         "revoked",
+        "plain_http",
+        "no_tls",
+        "tls_not_spoken",
+        "tls_handshake",
     ];
 
     /// The label under which this refusal is counted.
@@ -172,6 +184,10 @@ impl Refusal {
             Self::RoomForbidden => 28,
             Self::Banned => 29,
             Self::Revoked => 30,
+            Self::PlainHttp => 31,
+            Self::NoTls => 32,
+            Self::TlsNotSpoken => 33,
+            Self::TlsHandshake => 34,
         }
     }
 
@@ -187,6 +203,7 @@ impl Refusal {
             | Self::UpgradeBody
             | Self::Key
             | Self::Encoding
+            | Self::PlainHttp
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
             Self::NoKey | Self::Revoked => StatusCode::UNAUTHORIZED,
@@ -204,8 +221,13 @@ impl Refusal {
             | Self::ShardBusy
             | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Silent | Self::Evicted | Self::Lost => return None,
             Self::Excess(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Silent
+            | Self::Evicted
+            | Self::Lost
+            | Self::NoTls
+            | Self::TlsNotSpoken
+            | Self::TlsHandshake => return None,
         })
     }
 
@@ -256,18 +278,16 @@ impl Refusal {
             Self::Version => "this server speaks version 13 of the WebSocket protocol",
             Self::UpgradeRequired => "this path speaks WebSocket: open it with new WebSocket(url)",
             Self::HeaderTooLarge => "the request has too many or too large header fields",
-            Self::Excess(Excess::Pending) => {
-                "this address has too many connections that are not open yet"
-            }
-            Self::Excess(Excess::Handshakes) => "too many connections too soon after each other",
-            Self::Excess(Excess::Failures) => "too many attempts to authenticate failed",
-            Self::Excess(Excess::Connections) => "this address has too many connections",
-            Self::Excess(Excess::UserConnections) => "this user has too many connections",
+            Self::Excess(excess) => excess.text(),
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
             Self::Banned => "this user may not come in",
             Self::Revoked => "what this user showed was revoked",
+            Self::PlainHttp => "this port speaks TLS: use https:// or wss://",
+            Self::NoTls => "neither TLS nor HTTP",
+            Self::TlsNotSpoken => "TLS is not spoken on this port",
+            Self::TlsHandshake => "the TLS handshake failed",
             Self::Silent | Self::Evicted | Self::Lost => "",
         }
     }

@@ -15,6 +15,7 @@ use crate::{
         refusal, routes::Routes,
     },
     metrics::HANDSHAKE_DURATION,
+    tls::Acceptor,
 };
 
 /// hyper takes no smaller read buffer than this, in bytes; a smaller `header_bytes_max` is enforced all the same.
@@ -57,6 +58,8 @@ pub struct Settings {
     pub readiness: Arc<Readiness>,
     /// The control runtime, on which every handshake runs.
     pub runtime: Handle,
+    /// What speaks TLS on the public address, which speaks nothing else then.
+    pub tls: Option<Acceptor>,
 }
 
 /// The server as its visitors meet it; one for all shards.
@@ -72,6 +75,7 @@ pub struct Site {
     pub(super) connections: Arc<Connections>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) runtime: Handle,
+    pub(super) tls: Option<Acceptor>,
     pub(super) http: http1::Builder,
     pub(super) duration: metrics::Histogram,
 }
@@ -94,6 +98,7 @@ impl Site {
             connections: settings.connections,
             readiness: settings.readiness,
             runtime: settings.runtime,
+            tls: settings.tls,
             duration: metrics::histogram!(HANDSHAKE_DURATION),
         }
     }

@@ -15,7 +15,8 @@ use std::{
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+
+use crate::http::socket::Socket;
 
 /// Lets output through to the socket: whoever answers a request opens it, and the end of that answer shuts it.
 #[derive(Clone, Default)]
@@ -34,14 +35,14 @@ impl Tap {
 
 /// A socket, and what was not written to it.
 pub(super) struct Wire {
-    socket: TokioIo<TcpStream>,
+    socket: TokioIo<Socket>,
     held: Vec<u8>,
     tap: Tap,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, tap: Tap) -> Self {
-        Self { socket: TokioIo::new(stream), held: Vec::new(), tap }
+    pub(super) fn new(socket: Socket, tap: Tap) -> Self {
+        Self { socket: TokioIo::new(socket), held: Vec::new(), tap }
     }
 
     /// Whether an answer has been begun and not ended: nothing else may be written behind it.
@@ -50,7 +51,7 @@ impl Wire {
     }
 
     /// The socket and what was held back of it.
-    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (Socket, Vec<u8>) {
         (self.socket.into_inner(), self.held)
     }
 }

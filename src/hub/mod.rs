@@ -126,6 +126,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         Box::new(Adopt {
             stream: TcpStream::connect(address).expect("it listens"),
+            channel: None,
             response: Vec::new(),
             leftover: bytes::Bytes::new(),
             route: 0,

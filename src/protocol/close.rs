@@ -59,11 +59,13 @@ pub enum CloseReason {
     Forbidden(&'static str),
     /// The user was put out.
     Removed(Close),
+    /// What came over TLS could not be what the peer sent.
+    Tls(&'static str),
 }
 
 impl CloseReason {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 15] = [
         "peer",
         "lost",
         "handler",
@@ -77,6 +79,7 @@ impl CloseReason {
         "unauthenticated",
         "forbidden",
         "removed",
+        "tls",
         "rate_limited",
     ];
 
@@ -96,10 +99,11 @@ impl CloseReason {
             Self::SlowReader => 7,
             Self::HeartbeatTimeout => 8,
             Self::Shutdown => 9,
-            Self::RateLimited => 13,
+            Self::RateLimited => 14,
             Self::Unauthenticated(_) => 10,
             Self::Forbidden(_) => 11,
             Self::Removed(_) => 12,
+            Self::Tls(_) => 13,
         }
     }
 
@@ -113,7 +117,7 @@ impl CloseReason {
     #[must_use]
     pub const fn cause(&self) -> Option<&'static str> {
         match self {
-            Self::Protocol(what) => Some(what),
+            Self::Protocol(what) | Self::Tls(what) => Some(what),
             _ => None,
         }
     }
@@ -149,7 +153,7 @@ impl CloseReason {
         Some(match self {
             Self::Peer(Some(close)) => Close::new(close.code, ""),
             Self::Peer(None) => Close::normal(),
-            Self::Lost => return None,
+            Self::Lost | Self::Tls(_) => return None,
             Self::Handler(close) | Self::Removed(close) => close.clone(),
             Self::Protocol(what) => Close::new(CloseCode::Protocol, *what),
             Self::InvalidUtf8 => Close::new(CloseCode::Invalid, "text is not UTF-8"),

@@ -33,6 +33,7 @@ use crate::shard::chat::Settings as ChatSettings;
 use crate::shard::service::Service;
 use crate::shard::state::{Authorize, Bounds};
 use crate::telemetry::ShardMetrics;
+use crate::tls::{Acceptor, Tls};
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -164,6 +165,7 @@ impl Builder {
         let descriptors = Descriptors::raise();
         let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
         let sockets_max = descriptors.sockets_max(&self.config);
+        let tls = Tls::load(&self.config).map_err(refused)?;
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
@@ -176,7 +178,8 @@ impl Builder {
         let readiness = Arc::new(Readiness::default());
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
         let shared = (Arc::clone(&connections), Arc::clone(&readiness));
-        let site = site(&self.config, routes, authenticator, shared, runtime.handle());
+        let public = tls.as_ref().map(|tls| tls.public.clone());
+        let site = site(&self.config, routes, authenticator, shared, (runtime.handle(), public));
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
@@ -196,7 +199,7 @@ impl Builder {
         };
         let addresses = Arc::clone(shared.site.addresses());
         let (shards, metrics) = shared.shards(listeners, polls);
-        let server = Server {
+        let mut server = Server {
             address,
             admin_address: admin.local_addr()?,
             connections_max,
@@ -208,18 +211,12 @@ impl Builder {
             ended,
             runtime,
             config: self.config,
+            tls: None,
         };
-        server.serve_operators(admin, exposition, metrics, addresses);
+        let tls = server.speak(tls);
+        server.serve_operators((admin, tls), exposition, metrics, addresses);
         Ok(server)
     }
-}
-
-fn control_runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("uproar-control")
-        .enable_all()
-        .build()
 }
 
 /// What all shards are made with.
@@ -265,7 +262,7 @@ fn site(
     routes: Routes,
     authenticator: Arc<Authenticator>,
     (connections, readiness): (Arc<Connections>, Arc<Readiness>),
-    runtime: &Handle,
+    (runtime, tls): (&Handle, Option<Acceptor>),
 ) -> Arc<Site> {
     Arc::new(Site::new(Settings {
         routes,
@@ -279,7 +276,16 @@ fn site(
         connections,
         readiness,
         runtime: runtime.clone(),
+        tls,
     }))
+}
+
+fn control_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("uproar-control")
+        .enable_all()
+        .build()
 }
 
 fn refused(problem: Problem) -> StartError {

@@ -33,8 +33,9 @@ use crate::log::figures::Figures;
 use crate::log::handle::Running;
 use crate::server::stopper::Event;
 use crate::server::threads::Ready;
-use crate::shutdown::Signals;
+use crate::shutdown::{self, Signals};
 use crate::telemetry::{self, ShardMetrics};
+use crate::tls::{Acceptor, Nudge, Tls};
 use crate::users::Users;
 
 /// How long shards that were told not to wait any more may take to notice, out of the time that stopping may take.
@@ -49,12 +50,22 @@ pub struct Server {
     /// Of the routes, in their order.
     patterns: Vec<String>,
     runtime: Runtime,
+    /// Where TLS is spoken.
+    tls: Option<Speaking>,
     shards: Vec<Ready>,
     threads: Vec<JoinHandle<()>>,
     /// Of the chat, if that is served.
     log: Option<Running>,
     stopper: Stopper,
     ended: Receiver<Event>,
+}
+
+/// What speaking TLS takes.
+struct Speaking {
+    nudge: Nudge,
+    /// Threads that make handshakes, for as long as this is kept.
+    #[allow(dead_code, reason = "only kept going")]
+    threads: Runtime,
 }
 
 impl Server {
@@ -82,9 +93,12 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
+    /// At SIGHUP looks for a new certificate, where TLS is spoken. Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
     pub fn stop_on_signals(&self) {
         let _runtime = self.runtime.enter();
+        if let Some(Speaking { nudge, .. }) = &self.tls {
+            self.runtime.spawn(shutdown::reload_at_hangup(nudge.clone()));
+        }
         match Signals::watch() {
             Ok(signals) => drop(self.runtime.spawn(signals.obey(self.stopper()))),
             Err(error) => tracing::error!(%error, "signals cannot be watched"),
@@ -183,9 +197,18 @@ impl Server {
         );
     }
 
+    /// Keeps what speaks TLS going; what does so on the operator's address.
+    fn speak(&mut self, tls: Option<Tls>) -> Option<Acceptor> {
+        crate::tls::register();
+        let Tls { admin, reloader, threads, .. } = tls?;
+        self.tls = Some(Speaking { nudge: reloader.nudge(), threads });
+        self.runtime.spawn(reloader.run());
+        admin
+    }
+
     fn serve_operators(
         &self,
-        listener: TcpListener,
+        (listener, tls): (TcpListener, Option<Acceptor>),
         exposition: Exposition,
         shards: Vec<ShardMetrics>,
         addresses: Arc<Addresses>,
@@ -194,6 +217,7 @@ impl Server {
             metrics: exposition.clone(),
             readiness: Arc::clone(&self.stopper.readiness),
             keys: Keys::new(self.config.server.admin_keys.clone()),
+            tls,
         };
         // Where there is no log its metrics are there all the same.
         let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();

@@ -6,11 +6,14 @@ use bytes::Bytes;
 
 use crate::gate::turnstile::Place;
 use crate::protocol::Request;
+use crate::tls::Channel;
 
 /// A connection whose handshake succeeded, with everything a session needs to begin.
 pub struct Adopt {
     /// The socket, non-blocking, out of the control runtime's hands.
     pub stream: TcpStream,
+    /// What makes the records of one that speaks TLS.
+    pub(crate) channel: Option<Box<Channel>>,
     /// The handshake's answer (the 101), not yet written: the shard writes it once the session is a member of its
     /// rooms, so that a client that has seen it misses nothing that is sent afterwards.
     pub response: Vec<u8>,

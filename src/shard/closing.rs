@@ -83,6 +83,12 @@ impl State {
         self.log_end(slot, reason);
         match reason.close() {
             Some(close) => self.say_goodbye(slot, reason, &close, bye),
+            None if matches!(reason, CloseReason::Tls(_)) => {
+                // The alert is on its way.
+                self.discard(slot, |_| true);
+                self.mark_ready(slot);
+                self.flush_outbox(slot);
+            }
             None => self.remove(slot),
         }
     }
@@ -143,10 +149,11 @@ impl State {
 
     /// The Close is written: nothing more goes out, and the peer's end is awaited.
     pub(crate) fn shut(&mut self, slot: u32) {
-        let session = &mut self.sessions[slot as usize];
-        if session.has(flag::SHUT) {
+        let session = &self.sessions[slot as usize];
+        if session.has(flag::SHUT) || session.has(flag::TLS) && !self.end_channel(slot) {
             return;
         }
+        let session = &mut self.sessions[slot as usize];
         session.set(flag::SHUT);
         session.extra().deadline = self.tick + self.bounds.close_timeout_ticks;
         if session.stream.shutdown(std::net::Shutdown::Write).is_err() {
@@ -171,6 +178,9 @@ impl State {
         self.discard(slot, |_| true);
         let session = self.sessions.remove(slot as usize);
         self.seats.take(slot);
+        if session.has(flag::TLS) {
+            self.remove_channel(slot);
+        }
         if let Some(extra) = &session.extra {
             self.counters.outbox_bytes -= extra.outbox.bytes();
         }

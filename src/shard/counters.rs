@@ -124,6 +124,7 @@ pub(crate) struct Counters {
     pub(crate) turn: Durations,
     pub(crate) rooms: usize,
     pub(crate) memberships: usize,
+    pub(crate) tls_sessions: usize,
     pub(crate) mailbox_batches: usize,
     pub(crate) outbox_bytes: usize,
     pub(crate) paused: usize,

@@ -17,6 +17,7 @@ use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::state::State;
 use crate::shard::{Adopt, Shard, token};
+use crate::tls::Channel;
 
 /// How much of each queue one turn takes.
 pub(super) const CONTROL_PER_TURN: usize = 128;
@@ -154,21 +155,21 @@ impl Shard {
 
     /// Makes a session of an upgraded connection.
     fn adopt(&mut self, adopt: Adopt) {
-        let Adopt { stream, response, leftover, route, mut request, place } = adopt;
+        let Adopt { stream, channel, response, leftover, route, mut request, place } = adopt;
         let mut stream = TcpStream::from_std(stream);
         if let Some(refusal) = self.state.admit(&mut request) {
-            return self.turn_away(&stream, refusal);
+            return self.turn_away(&stream, channel, refusal);
         }
         let user = match self.user_place(&request) {
             Ok(user) => user,
-            Err(excess) => return self.turn_away(&stream, Refusal::Excess(excess)),
+            Err(excess) => return self.turn_away(&stream, channel, Refusal::Excess(excess)),
         };
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, token(slot), interest) {
             tracing::warn!(%error, "a connection cannot be watched and is turned away");
-            return self.turn_away(&stream, Refusal::ShardBusy);
+            return self.turn_away(&stream, channel, Refusal::ShardBusy);
         }
         let tick = self.state.tick;
         self.state.generation = self.state.generation.wrapping_add(1);
@@ -178,6 +179,9 @@ impl Shard {
         }
         if let Some(user) = user {
             self.state.seats.place(slot).set_user(user);
+        }
+        if let Some(channel) = channel {
+            self.state.add_channel(slot, channel);
         }
         let counters = &mut self.state.counters.routes[route];
         counters.sessions += 1;
@@ -201,9 +205,12 @@ impl Shard {
     }
 
     /// Answers a handshake with a refusal instead.
-    fn turn_away(&self, stream: &TcpStream, refusal: Refusal) {
+    fn turn_away(&self, stream: &TcpStream, channel: Option<Box<Channel>>, refusal: Refusal) {
         refusal.count();
-        if let Some(answer) = refusal.bytes() {
+        if let Some(mut answer) = refusal.bytes() {
+            if let Some(mut channel) = channel {
+                answer = channel.last_words(&answer);
+            }
             // A few hundred bytes fit an empty socket buffer, or the peer is gone.
             let _ = State::write_once(stream, &answer);
         }
@@ -231,6 +238,12 @@ impl Shard {
     /// Writes the handshake's answer, ahead of anything that the session was sent already and only now that it is in
     /// its rooms: whoever has seen it misses nothing.
     fn answer(&mut self, slot: u32, response: &[u8]) {
+        if self.state.sessions[slot as usize].has(flag::TLS) {
+            if !self.state.write_sealed(slot, response) {
+                self.state.doom(slot, CloseReason::Lost);
+            }
+            return;
+        }
         self.state.counters.writes += 1;
         let session = &mut self.state.sessions[slot as usize];
         match State::write_once(&session.stream, response) {

@@ -5,6 +5,7 @@
 //! [`listener`] → [`mail`] → [`reading`] → [`actions`] → [`members`] → [`broadcast`] → [`flush`] → [`serve`] → [`output`] →
 //! [`outbox`]. [`closing`] ends sessions, [`sweep`] is what time does to them, and [`stopping`] ends the shard.
 //! [`presence`] says who is in which room, [`access`] what its sessions may do, and [`users`] looks for those of a user.
+//! [`sealing`] is between sessions that speak TLS and their sockets.
 
 mod access;
 pub(crate) mod actions;
@@ -24,6 +25,7 @@ mod pace;
 mod presence;
 mod reading;
 mod rests;
+mod sealing;
 pub(crate) mod seats;
 mod serve;
 pub(crate) mod service;
@@ -277,6 +279,7 @@ impl Shard {
     fn report(&mut self) {
         let counters = &mut self.state.counters;
         counters.rooms = self.state.rooms.len();
+        counters.tls_sessions = self.state.channels.len();
         counters.memberships = self.state.rooms.memberships;
         counters.mailbox_batches = self.mailbox.batches.len();
         if let Some(chat) = &self.state.chat {

@@ -302,6 +302,25 @@ impl Outbox {
         Ok(Written { bytes, is_short: bytes < gathered })
     }
 
+    /// Takes up to `bytes_max` bytes off its front, after `with` has done something with them; how many.
+    pub(crate) fn take(&mut self, bytes_max: usize, with: impl FnOnce(&[IoSlice<'_>])) -> usize {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let (mut count, mut gathered) = (0, 0);
+        for (slice, segment) in slices.iter_mut().zip(&self.segments) {
+            let pending = segment.pending();
+            let some = &pending[..pending.len().min(bytes_max - gathered)];
+            if some.is_empty() {
+                break;
+            }
+            *slice = IoSlice::new(some);
+            count += 1;
+            gathered += some.len();
+        }
+        with(&slices[..count]);
+        self.advance(gathered);
+        gathered
+    }
+
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(first) = self.segments.front_mut() {

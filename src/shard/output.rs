@@ -114,6 +114,10 @@ impl State {
         if session.has(flag::BLOCKED) {
             return;
         }
+        if session.has(flag::TLS) {
+            self.flush_sealed(slot);
+            return;
+        }
         while let Some(extra) = session.extra.as_mut().filter(|extra| !extra.outbox.is_empty()) {
             self.counters.writes += 1;
             match extra.outbox.write(&mut session.stream) {
@@ -141,7 +145,9 @@ impl State {
         self.after_flush(slot);
     }
 
-    fn after_flush(&mut self, slot: u32) {
+    /// What follows from what a flush left.
+    pub(crate) fn after_flush(&mut self, slot: u32) {
+        let has_pending = self.sessions[slot as usize].has(flag::TLS) && self.has_pending(slot);
         let session = &mut self.sessions[slot as usize];
         let (bytes, private) = session
             .extra
@@ -150,6 +156,9 @@ impl State {
         if bytes == 0 {
             session.clear(flag::QUEUED);
             if session.has(flag::CLOSING) {
+                if has_pending {
+                    return;
+                }
                 self.shut(slot);
                 return;
             }

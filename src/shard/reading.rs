@@ -30,6 +30,9 @@ impl State {
             self.settle(slot, unread, true);
             return consumed;
         }
+        if session.has(flag::TLS) && !session.has(flag::CLOSING) {
+            return self.read_sealed(slot, buffer);
+        }
         self.counters.reads += 1;
         match session.stream.read(buffer) {
             Ok(0) => {
@@ -50,15 +53,21 @@ impl State {
                 }
                 bytes
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.mark_ready(slot);
+            Err(error) => {
+                self.read_failed(slot, &error);
                 0
             }
-            Err(error) => {
-                self.note_failure(slot, &error);
+        }
+    }
+
+    /// Acts on a read that brought nothing.
+    pub(crate) fn read_failed(&mut self, slot: u32, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => {}
+            io::ErrorKind::Interrupted => self.mark_ready(slot),
+            _ => {
+                self.note_failure(slot, error);
                 self.lose(slot);
-                0
             }
         }
     }
@@ -71,7 +80,7 @@ impl State {
 
     /// Decodes and handles `input`, up to its end, to the end of the session's share of the turn, or to where the
     /// session is paused or over; how many bytes that was.
-    fn decode(&mut self, slot: u32, input: &mut [u8]) -> usize {
+    pub(crate) fn decode(&mut self, slot: u32, input: &mut [u8]) -> usize {
         let session = &mut self.sessions[slot as usize];
         let mut partial = session.extra.as_mut().and_then(|extra| extra.partial.take());
         let mut at = 0;
@@ -110,7 +119,7 @@ impl State {
     }
 
     /// Has the session read again if there is `more`, or bytes that it brought beyond its share of this turn.
-    fn settle(&mut self, slot: u32, unread: Vec<u8>, more: bool) {
+    pub(crate) fn settle(&mut self, slot: u32, unread: Vec<u8>, more: bool) {
         let session = &mut self.sessions[slot as usize];
         if session.has(flag::DOOMED) {
             return;

@@ -134,6 +134,10 @@ impl State {
         if session.has(flag::CLOSING) {
             return;
         }
+        if session.has(flag::TLS) && self.serve_sealed(slot, broadcast, exclusions.clone()) {
+            return;
+        }
+        let session = &mut self.sessions[slot as usize];
         if session.has(flag::MANY_ROOMS) {
             if session.take_served(room) {
                 return;

@@ -54,6 +54,8 @@ pub(crate) mod flag {
     pub(crate) const WARNED: u32 = 1 << 18;
     /// Is not told in each of its rooms who comes and goes.
     pub(crate) const NO_PRESENCE: u32 = 1 << 19;
+    /// Between it and its socket is a channel.
+    pub(crate) const TLS: u32 = 1 << 20;
 
     /// Whatever keeps a session from being read.
     pub(crate) const PAUSED: u32 = PAUSED_BY_US | PAUSED_BY_OUTBOX;
@@ -65,7 +67,7 @@ pub(crate) mod flag {
         | PAUSED_BY_TOKEN
         | PAUSED_BY_RATE;
     /// Whatever keeps a broadcast from going straight out of the room's buffer.
-    pub(crate) const NOT_PLAIN: u32 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR;
+    pub(crate) const NOT_PLAIN: u32 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR | TLS;
 }
 
 /// A session's place among a room's members.

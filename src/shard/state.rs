@@ -24,6 +24,7 @@ use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
 use crate::shard::presence::COUNT_SECS;
 use crate::shard::rests::Rest;
+use crate::shard::sealing::Channels;
 use crate::shard::seats::{Rates, Seats};
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
@@ -62,6 +63,8 @@ pub(crate) struct State {
     pub(crate) authorize: Option<Authorize>,
     pub(crate) bounds: Bounds,
     pub(crate) sessions: Slab<Session>,
+    /// Of those of them that speak TLS.
+    pub(crate) channels: Channels,
     pub(crate) rooms: Rooms,
     pub(crate) outgoing: Outgoing,
     /// Who is in which room, here and, for some rooms, anywhere.
@@ -153,6 +156,7 @@ impl State {
             authorize,
             bounds,
             sessions: Slab::new(),
+            channels: Channels::default(),
             ready: VecDeque::new(),
             leaving: VecDeque::new(),
             touched: VecDeque::new(),
@@ -283,6 +287,7 @@ impl State {
         if self.accesses.capacity() > 4 * self.accesses.len() + SPARE_SESSIONS_MAX {
             self.accesses.shrink_to_fit();
         }
+        self.channels.shrink();
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }

@@ -4,6 +4,7 @@
 
 use crate::protocol::CloseReason;
 use crate::protocol::chat::reply::PING;
+use crate::shard::sealing::PING_OVERHEAD_BYTES;
 use crate::shard::session::flag;
 use crate::shard::state::State;
 use crate::shard::unacknowledged::unacknowledged_bytes;
@@ -43,6 +44,9 @@ impl State {
             }
             return;
         }
+        if session.has(flag::TLS) {
+            self.tend_channel(slot);
+        }
         self.check_hello(slot);
         self.check_expiry(slot);
         self.ping_in_message(slot);
@@ -80,7 +84,9 @@ impl State {
             session.has(flag::PAUSED_BY_US & !flag::PAUSED_BY_READS) || waits_for_answers;
         // The ping itself was acknowledged by the peer's kernel, which says nothing about the peer.
         let progress = acknowledged.wrapping_sub(session.acknowledged);
-        let ping_bytes = PING_BYTES + session.chat.as_ref().map_or(0, |_| PING_MESSAGE_BYTES);
+        let records = if session.has(flag::TLS) { PING_OVERHEAD_BYTES } else { 0 };
+        let ping_bytes =
+            PING_BYTES + session.chat.as_ref().map_or(0, |_| PING_MESSAGE_BYTES) + records;
         if progress <= ping_bytes && !is_paused_by_us {
             self.doom(slot, CloseReason::HeartbeatTimeout);
         } else {

@@ -21,8 +21,28 @@ pub(crate) struct Chromium {
 impl Chromium {
     /// Starts the browser. Fails, rather than skips, where none is installed.
     pub(crate) fn start() -> Self {
-        let program = installed();
+        Self::start_in(new_directory())
+    }
+
+    /// Starts one whose owner has told it to trust the authority whose certificate is in `file`.
+    pub(crate) fn start_trusting(file: &Path) -> Self {
         let directory = new_directory();
+        let database = directory.join(".pki/nssdb");
+        fs::create_dir_all(&database).expect("the test's directory is writable");
+        let database = format!("sql:{}", database.display());
+        let certutil = |arguments: &[&str]| {
+            let status = Command::new("certutil").args(arguments).args(["-d", &database]).status();
+            let status = status.expect("certutil is there: install the package `libnss3-tools`");
+            assert!(status.success(), "certutil {arguments:?}: {status}");
+        };
+        certutil(&["-N", "--empty-password"]);
+        let file = file.to_str().expect("a path is text");
+        certutil(&["-A", "-n", "tests", "-t", "C,,", "-i", file]);
+        Self::start_in(directory)
+    }
+
+    fn start_in(directory: PathBuf) -> Self {
+        let program = installed();
         let mut child = spawn(&program, &directory);
         let (port, path) = wait_for(
             &mut child,
@@ -91,6 +111,8 @@ fn spawn(program: &Path, directory: &Path) -> Child {
         .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
         .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
         .arg(format!("--user-data-dir={}", directory.join("profile").display()))
+        // Where it looks for the authorities that its owner trusts.
+        .env("HOME", directory)
         .stdout(process::Stdio::null())
         .stderr(log)
         .process_group(0)

@@ -1,6 +1,7 @@
 //! The server under test: the real binary, killed without warning when it goes out of scope.
 
 use super::deadline::wait_for;
+use crate::support::tls::Files;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 pub(crate) struct Server {
     child: Child,
     port: u16,
+    scheme: &'static str,
     /// Removed with the server, unless another one goes on with it.
     data: Option<TempDir>,
 }
@@ -22,14 +24,29 @@ impl Server {
 
     /// Starts it with what another one has left, and these further arguments.
     pub(crate) fn start_in(port: u16, data: TempDir, arguments: &[&str]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_uproar"))
+        let command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        Self::spawn(command, port, data, arguments)
+    }
+
+    /// Starts it with a certificate.
+    pub(crate) fn start_secure(port: u16, files: &Files) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        command.envs(files.settings(&[]));
+        let data = TempDir::new().expect("a directory can be made");
+        let mut server = Self::spawn(command, port, data, &[]);
+        server.scheme = "https";
+        server
+    }
+
+    fn spawn(mut command: Command, port: u16, data: TempDir, arguments: &[&str]) -> Self {
+        let child = command
             .args(["--listen", &format!("127.0.0.1:{port}"), "--admin-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(data.path())
             .args(arguments)
             .spawn()
             .expect("the server's binary runs");
-        let mut server = Self { child, port, data: Some(data) };
+        let mut server = Self { child, port, scheme: "http", data: Some(data) };
         wait_for(
             &mut server,
             |server| {
@@ -49,7 +66,7 @@ impl Server {
 
     /// Where the chat page is.
     pub(crate) fn page(&self) -> String {
-        format!("http://127.0.0.1:{}/", self.port)
+        format!("{}://127.0.0.1:{}/", self.scheme, self.port)
     }
 
     /// Where the relay page is.

@@ -20,6 +20,7 @@ pub mod server;
 pub mod session;
 pub mod storm;
 pub mod strace;
+pub mod tls;
 pub mod token;
 
 use std::time::{Duration, Instant};

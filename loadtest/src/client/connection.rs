@@ -9,6 +9,7 @@ use fastwebsockets::{CloseCode, Frame, OpCode, Payload};
 use mio::net::TcpStream;
 
 use super::decode::{ServerFrame, Violation, next_frame};
+use super::wire::Wire;
 
 /// Bytes that may wait to be written. Beyond it a ping is left unanswered, as the server is not reading anyway;
 /// whoever sends messages looks at [`Connection::has_room`] first.
@@ -17,7 +18,7 @@ const OUTBOX_BYTES_MAX: usize = 4 << 20;
 /// A WebSocket connection after its handshake.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     /// The beginning of a frame whose rest has not arrived.
     partial: Vec<u8>,
     /// The beginning of a message whose last fragment has not arrived.
@@ -76,10 +77,10 @@ impl Ending {
 }
 
 impl Connection {
-    /// A connection on that stream; `early` came right behind the response to the handshake.
-    pub(crate) const fn new(stream: TcpStream, early: Vec<u8>) -> Self {
+    /// A connection over that wire; `early` came right behind the response to the handshake.
+    pub(crate) const fn new(wire: Wire, early: Vec<u8>) -> Self {
         Self {
-            stream,
+            wire,
             partial: early,
             fragments: None,
             outbox: Vec::new(),
@@ -90,7 +91,7 @@ impl Connection {
 
     /// The socket, for the poller.
     pub(crate) const fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        self.wire.socket()
     }
 
     /// Whether another message may be queued.
@@ -119,7 +120,7 @@ impl Connection {
     /// Writes what is queued as far as the socket takes it.
     pub(crate) fn flush(&mut self) -> Result<(), Ending> {
         while self.written < self.outbox.len() {
-            match self.stream.write(&self.outbox[self.written..]) {
+            match self.wire.write(&self.outbox[self.written..]) {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -128,7 +129,12 @@ impl Connection {
         }
         self.outbox.clear();
         self.written = 0;
-        Ok(())
+        match self.wire.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                Err(Ending::Failed(error.kind()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads once into the shared `buffer`, behind what is left of the read before.
@@ -136,7 +142,7 @@ impl Connection {
         let held = self.partial.len();
         buffer[..held].copy_from_slice(&self.partial);
         loop {
-            return match self.stream.read(&mut buffer[held..]) {
+            return match self.wire.read(&mut buffer[held..]) {
                 Ok(0) => Chunk::End(Ending::EndOfStream),
                 Ok(count) => {
                     Chunk::Bytes { length: held + count, more: held + count == buffer.len() }
@@ -255,7 +261,8 @@ mod tests {
         let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
         client.set_nonblocking(true).unwrap();
         let (server, _) = listener.accept().unwrap();
-        (Connection::new(TcpStream::from_std(client), Vec::new()), server)
+        let wire = Wire::new(TcpStream::from_std(client), None);
+        (Connection::new(wire, Vec::new()), server)
     }
 
     /// What the connection hears of `bytes`, given to it `step` bytes at a time.

@@ -1,7 +1,7 @@
 //! Opens one connection: TCP from a chosen source address, the opening handshake, the check of its answer.
 
 use std::future::Future;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,10 +17,15 @@ use hyper::header::{
 use hyper::{Request, http};
 use hyper_util::rt::TokioIo;
 use mio::net::TcpStream as MioStream;
+use rustls::ClientConnection;
 use sha1::{Digest, Sha1};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
+use super::tls::Trust;
+use super::wire::Wire;
 use crate::target::Target;
 
 /// Appended to the key before it is hashed (RFC 6455, section 1.3).
@@ -31,7 +36,9 @@ const ACCEPT_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub(crate) struct Dialer {
     /// The server.
     pub(crate) target: Target,
-    /// How long TCP and handshake together may take.
+    /// For a server that speaks TLS.
+    pub(crate) trust: Option<Trust>,
+    /// How long TCP and handshakes together may take.
     pub(crate) timeout: Duration,
 }
 
@@ -50,6 +57,8 @@ pub(crate) enum DialError {
     Ports,
     #[error("the server answered HTTP {0} instead of 101")]
     Status(u16),
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     #[error("not a WebSocket handshake: {0}")]
     Handshake(String),
     #[error("{0}")]
@@ -66,6 +75,7 @@ impl DialError {
             Self::Descriptors => "no file descriptor".to_owned(),
             Self::Ports => "no address or port".to_owned(),
             Self::Status(status) => format!("HTTP {status}"),
+            Self::Tls(_) => "bad TLS handshake".to_owned(),
             Self::Handshake(_) => "bad handshake".to_owned(),
             Self::Other(error) => error.kind().to_string(),
         }
@@ -84,15 +94,17 @@ impl Dialer {
         let stream = self.connect(index).await.map_err(failed_io)?;
         let key = handshake::generate_key();
         let request = self.request(path, &key).map_err(|e| DialError::Handshake(e.to_string()))?;
-        let (socket, response) =
-            handshake::client(&Spawn, request, stream).await.map_err(failed_handshake)?;
-        verify(response.headers(), &key).map_err(DialError::Handshake)?;
-        let parts =
-            socket.into_inner().into_inner().downcast::<TokioIo<TcpStream>>().map_err(|_| {
-                DialError::Handshake("the connection was not handed over".to_owned())
-            })?;
-        let stream = parts.io.into_inner().into_std().map_err(DialError::Other)?;
-        Ok(Connection::new(MioStream::from_std(stream), parts.read_buf.into()))
+        let Some(trust) = &self.trust else {
+            let (stream, early) = upgrade(stream, request, &key).await?;
+            return connection(stream, None, early);
+        };
+        let connector = TlsConnector::from(trust.rules.clone());
+        let stream = connector.connect(trust.name.clone(), stream).await.map_err(DialError::Tls)?;
+        let (stream, mut early) = upgrade(stream, request, &key).await?;
+        let (stream, mut tls) = stream.into_inner();
+        // What was decrypted and not read. It ends where more would have to come.
+        let _ = tls.reader().read_to_end(&mut early);
+        connection(stream, Some(Box::new(tls)), early)
     }
 
     async fn connect(&self, index: usize) -> io::Result<TcpStream> {
@@ -114,6 +126,35 @@ impl Dialer {
             .header(SEC_WEBSOCKET_VERSION, "13")
             .body(Empty::new())
     }
+}
+
+/// Makes the opening handshake; the stream, and what came right behind the answer.
+async fn upgrade<S>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+    key: &str,
+) -> Result<(S, Vec<u8>), DialError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (socket, response) =
+        handshake::client(&Spawn, request, stream).await.map_err(failed_handshake)?;
+    verify(response.headers(), key).map_err(DialError::Handshake)?;
+    let parts = socket
+        .into_inner()
+        .into_inner()
+        .downcast::<TokioIo<S>>()
+        .map_err(|_| DialError::Handshake("the connection was not handed over".to_owned()))?;
+    Ok((parts.io.into_inner(), parts.read_buf.into()))
+}
+
+fn connection(
+    stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    early: Vec<u8>,
+) -> Result<Connection, DialError> {
+    let stream = stream.into_std().map_err(DialError::Other)?;
+    Ok(Connection::new(Wire::new(MioStream::from_std(stream), tls), early))
 }
 
 /// Runs hyper's side of a connection on the runtime of the thread that dials.

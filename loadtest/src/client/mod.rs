@@ -1,6 +1,7 @@
 //! A WebSocket client, built on `fastwebsockets`: [`dial`] opens one connection; [`storm`] opens many at once and
 //! [`churn`] some all the time, both by [`dialling`] and with an [`opened`] to show for it; [`connection`] reads and
-//! writes an open one; [`decode`] finds the frames in what was read. What messages mean is not known here.
+//! writes an open one; [`decode`] finds the frames in what was read; [`wire`]
+//! is what it is read from, with TLS or without, and [`tls`] says whom to trust. What messages mean is not known here.
 //!
 //! The handshake, the frames that are sent (head, mask), opcodes and close codes are the crate's own. It does not
 //! verify the server's `Sec-WebSocket-Accept`; [`dial`] does. Its handshake runs on hyper, which is 8 to 14 µs of the
@@ -28,3 +29,5 @@ pub(crate) mod dial;
 pub(crate) mod dialling;
 pub(crate) mod opened;
 pub(crate) mod storm;
+pub(crate) mod tls;
+pub(crate) mod wire;

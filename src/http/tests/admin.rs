@@ -21,6 +21,7 @@ fn operate(test: impl AsyncFnOnce(Operator)) {
                 metrics: Exposition::new(server.metrics.clone()),
                 readiness: Arc::clone(&readiness),
                 keys: Keys::new(vec![scraper()]),
+                tls: None,
             };
             tokio::spawn(serve_admin(listener, admin));
             test(Operator { address, readiness }).await;

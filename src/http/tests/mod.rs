@@ -118,6 +118,7 @@ impl Server {
             connections: Arc::clone(&connections),
             readiness: Arc::clone(&readiness),
             runtime: Handle::current(),
+            tls: None,
         });
         let (sender, adopted) = crossbeam_channel::bounded(options.mailbox);
         #[allow(clippy::result_large_err, reason = "what the shard does not take comes back whole")]

@@ -137,6 +137,7 @@ impl Turns {
         let (response, leftover) = (Vec::new(), Bytes::new());
         let adopted = self.port.adopt(Box::new(Adopt {
             stream,
+            channel: None,
             response,
             leftover,
             route,
@@ -360,6 +361,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         connections: Arc::clone(connections),
         readiness,
         runtime: runtime.handle().clone(),
+        tls: None,
     });
     Door::new(Arc::new(site), 0, Arc::new(Err), Arc::new(|| {}))
 }
