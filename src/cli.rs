@@ -1,5 +1,6 @@
 //! The command line: what was asked for, and what is printed for the commands that only print.
 
+mod key;
 mod log;
 mod token;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::key::KeyFlags;
 pub use self::log::{LogCommand, Place, PruneFlags};
 pub use self::token::TokenCommand;
 use crate::config::{Config, Flag, Layers, Problems};
@@ -29,6 +31,8 @@ pub enum Command {
     },
     /// Print the configuration with all its defaults.
     Config,
+    /// Make a key.
+    Key(KeyFlags),
     /// Do something with the log.
     Log(LogCommand),
     /// Make a token, or a secret.
@@ -85,6 +89,8 @@ enum Word {
     },
     /// Print every key with its default, bounds, unit and meaning, as a file that can be used
     Config,
+    /// Make a key for a program that operates the server: the key for the program, its hash for the configuration
+    Key(KeyFlags),
     /// Check, export, import or prune the log of the chat
     #[command(subcommand)]
     Log(LogCommand),
@@ -103,6 +109,7 @@ impl Command {
             Some(Word::Serve(flags)) => Self::Serve(flags),
             Some(Word::Check { file }) => Self::Check { file },
             Some(Word::Config) => Self::Config,
+            Some(Word::Key(flags)) => Self::Key(flags),
             Some(Word::Log(command)) => Self::Log(command),
             Some(Word::Token(command)) => Self::Token(command),
         }

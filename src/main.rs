@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Serve(flags) => serve(flags),
         Command::Check { file } => cli::check(&file).map_err(refused).and_then(|text| print(&text)),
         Command::Config => print(&Config::default().to_toml()),
+        Command::Key(flags) => flags.make().and_then(|text| print(&text)),
         Command::Log(command) => command.run(),
         Command::Token(command) => command.run().and_then(|text| print(&text)),
     };

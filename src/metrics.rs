@@ -8,7 +8,9 @@ use crate::http::Refusal;
 use crate::log::figures::{QUEUES, RESULTS, SOURCES};
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
+use crate::shard::actions::NoRoom;
 use crate::shard::counters::{AcceptError, Drop};
+use crate::shard::seats::Limited;
 use crate::tls;
 
 /// What kind of values a metric has.
@@ -93,6 +95,14 @@ metrics! {
         "Times a chat session read so slowly that its rooms' messages are read from the log for it.";
     LOG_ROOM_READS = "uproar_log_room_reads_total", Counter, ["shard"],
         "Times a shard read the log for all members of a room, because messages did not fit its mailbox.";
+    RATE_LIMITED = "uproar_rate_limited_total", Counter, ["shard", "reason"],
+        "Times that a session sent more than it may: messages of the chat refused, other sessions not read for a while.";
+    JOINS_REFUSED = "uproar_joins_refused_total", Counter, ["shard", "reason"],
+        "Times that a session did not get into a room, by which bound.";
+    ADDRESSES = "uproar_addresses", Gauge, [],
+        "Addresses that are remembered for the bounds on them; those of IPv6 by /64.";
+    USERS = "uproar_users", Gauge, [],
+        "Authenticated users with at least one session on this node.";
     CHAT_ERRORS = "uproar_chat_errors_total", Counter, ["shard", "code"],
         "Errors that chat sessions were answered with, by code.";
     LOG_DRAFTS = "uproar_log_drafts", Gauge, ["shard"],
@@ -187,6 +197,8 @@ impl Metric {
             ("reason", SESSIONS_CLOSED) => Some(&CloseReason::LABELS),
             ("reason", CONNECTIONS_REFUSED) => Some(&Refusal::LABELS),
             ("reason", ACCEPT_ERRORS) => Some(&AcceptError::LABELS),
+            ("reason", RATE_LIMITED) => Some(&Limited::LABELS),
+            ("reason", JOINS_REFUSED) => Some(&NoRoom::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
             ("result", TOKENS) => Some(&auth::RESULTS),

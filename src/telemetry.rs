@@ -9,6 +9,7 @@ use crossbeam_channel::Receiver;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::exposition::Exposition;
+use crate::gate::addresses::Addresses;
 use crate::gate::standing::Measure;
 use crate::hub::Hub;
 use crate::log::figures::Figures;
@@ -16,10 +17,15 @@ use crate::log::writer::system_time;
 use crate::metrics as names;
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
+use crate::shard::actions::NoRoom;
 use crate::shard::counters::{AcceptError, Counters, Drop, Durations};
+use crate::shard::seats::Limited;
 
 /// How often the shards' counters are taken over, and the recorder's samples put into their buckets.
 const PERIOD: Duration = Duration::from_millis(250);
+
+/// How often addresses that need not be remembered are forgotten.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 /// Takes the shards' counters over, until the server is gone. Every metric is there when this returns, whenever the
 /// future comes to run: the first scrape finds them all.
@@ -71,6 +77,21 @@ impl Wide {
     }
 }
 
+/// Says how many addresses and users are counted, and forgets those that need not be; until the server is gone.
+pub(crate) fn watch(addresses: Arc<Addresses>, hub: Arc<Hub>) -> impl Future<Output = ()> + Send {
+    let gauges = (gauge!(names::ADDRESSES), gauge!(names::USERS));
+    async move {
+        let mut period = tokio::time::interval(SWEEP_PERIOD);
+        loop {
+            period.tick().await;
+            addresses.sweep();
+            hub.users.shrink();
+            gauges.0.set(addresses.len() as f64);
+            gauges.1.set(hub.users.len() as f64);
+        }
+    }
+}
+
 /// Metrics, each with where its value comes from.
 type Series<Metric, Value> = Vec<(Metric, fn(&Counters) -> Value)>;
 type Distributions = Vec<(Histogram, fn(&Counters) -> &Durations)>;
@@ -85,6 +106,8 @@ pub(crate) struct ShardMetrics {
     dropped: Vec<Counter>,
     accept_errors: Vec<Counter>,
     chat_errors: Vec<Counter>,
+    limited: Vec<Counter>,
+    joins_refused: Vec<Counter>,
     totals: Series<Counter, u64>,
     gauges: Series<Gauge, usize>,
     requests_refused: Counter,
@@ -114,6 +137,8 @@ impl ShardMetrics {
             dropped: by("reason", names::DROPS, &Drop::LABELS),
             accept_errors: by("reason", names::ACCEPT_ERRORS, &AcceptError::LABELS),
             chat_errors: by("code", names::CHAT_ERRORS, &Code::TEXTS),
+            limited: by("reason", names::RATE_LIMITED, &Limited::LABELS),
+            joins_refused: by("reason", names::JOINS_REFUSED, &NoRoom::LABELS),
             totals: totals(&shard),
             gauges: gauges(&shard),
             requests_refused: counter!(names::REQUESTS_REFUSED, "shard" => shard.clone()),
@@ -135,6 +160,8 @@ impl ShardMetrics {
         absolute(&self.dropped, &now.dropped);
         absolute(&self.accept_errors, &now.accept_errors);
         absolute(&self.chat_errors, &now.errors);
+        absolute(&self.limited, &now.limited);
+        absolute(&self.joins_refused, &now.joins_refused);
         for (total, value) in &self.totals {
             total.absolute(value(&now));
         }

@@ -4,9 +4,16 @@
 
 mod support;
 
+#[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "shared with the tests of the client")]
+mod client {
+    pub(crate) mod far;
+}
+
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use support::client::{Client, request};
@@ -122,16 +129,62 @@ fn loopback_in_the_clothes_of_ipv6_is_loopback() {
     }
 }
 
+/// An address of the inside that is not loopback.
+const ELSEWHERE: [u8; 4] = [10, 77, 0, 9];
+
 #[test]
-fn an_inner_address_answers_every_host() {
+#[cfg(target_os = "linux")]
+fn from_elsewhere_a_key_is_needed() {
+    if !client::far::is_inside() {
+        client::far::run_inside("from_elsewhere_a_key_is_needed");
+        return;
+    }
+    let run = |arguments: &str| {
+        let status = Command::new("ip").args(arguments.split(' ')).status();
+        assert!(status.expect("this test needs `ip` (package iproute2)").success(), "{arguments}");
+    };
+    run("link set lo up");
+    run("addr add 10.77.0.9/32 dev lo");
+    let (old, new) = (key("old", "metrics"), key("new", "health"));
     let settings = [
         ("UPROAR_SERVER__ADMIN_LISTEN", "0.0.0.0:0"),
-        ("UPROAR_SERVER__ADMIN_OPEN_TO_NETWORK", "true"),
+        ("UPROAR_SERVER__ADMIN_KEYS", &*format!("[{}, {}]", old.1, new.1)),
     ];
     let server = Server::start_with(&[], &settings);
-    let admin = SocketAddr::from(([127, 0, 0, 1], server.admin.port()));
-    let answer =
-        ask(admin, "GET /readyz HTTP/1.1\r\nHost: node1.internal\r\nConnection: close\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let port = server.admin.port();
+    let (here, there) =
+        (SocketAddr::from(([127, 0, 0, 1], port)), SocketAddr::from((ELSEWHERE, port)));
+    let get = |address, path: &str, host: &str, more: &str| {
+        let line = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+        let answer = ask(address, &format!("{line}{more}\r\n"));
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    };
+    let shows = |key: &str| format!("Authorization: Bearer {key}\r\n");
+    for path in ["/metrics", "/healthz", "/readyz", "/nothing"] {
+        assert_eq!(get(there, path, "node1.internal", ""), 401, "{path}");
+        assert_eq!(get(there, path, "localhost", ""), 401, "{path}");
+        assert_eq!(get(there, path, "localhost", &shows("wrong")), 401, "{path}");
+    }
+    assert_eq!(get(there, "/metrics", "node1.internal", &shows(&old.0)), 200);
+    assert_eq!(get(there, "/healthz", "node1.internal", &shows(&old.0)), 403);
+    assert_eq!(get(there, "/healthz", "node1.internal", &shows(&new.0)), 200);
+    assert_eq!(get(there, "/metrics", "node1.internal", &shows(&new.0)), 403);
+    // Programs of this machine need none, under a name of this machine; a proxy's visitors are none of them.
+    assert_eq!(get(here, "/metrics", "localhost", ""), 200);
+    assert_eq!(get(here, "/metrics", "rebound.example", ""), 403);
+    assert_eq!(get(here, "/metrics", "localhost", "X-Forwarded-For: 1.2.3.4\r\n"), 401);
+    assert_eq!(get(here, "/metrics", "rebound.example", &shows(&old.0)), 200);
     Client::connect(server.address, "/");
+}
+
+/// A key with that scope, and its entry in a configuration, as the program makes them.
+fn key(name: &str, scope: &str) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_uproar"))
+        .args(["key", "--name", name, "--scope", scope])
+        .output()
+        .expect("the binary runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    (lines[1].to_owned(), lines[3].to_owned())
 }

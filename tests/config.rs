@@ -133,6 +133,34 @@ fn a_name_or_a_file_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn a_key_in_the_place_of_its_hash_is_not_shown() {
+    let check = |name, entry: &str, reason: &str| {
+        let toml = format!("[server]\nadmin_keys = [\"{entry}\"]");
+        check_file(
+            name,
+            &toml,
+            &[&format!("server.admin_keys[0] = \"***\" (a.toml line 2): {reason}")],
+        );
+    };
+    check("bare_key", "uproar_key_abc", "must be a name, scopes and a hash");
+    check("key_for_hash", "a:metrics:uproar_key_abc", "must be the 64 hexadecimal digits");
+}
+
+#[test]
+fn a_list_is_refused_with_the_entry_that_is_wrong() {
+    check_file(
+        "lists",
+        "[server]\nproxies = [\"10.0.0.0/8\", \"proxy\"]\n[origins]\nallowed = [\"example.com\", 7]\nhosts = \"a\"",
+        &[
+            "server.proxies[1] = \"proxy\" (a.toml line 2): is no network",
+            "origins.allowed[0] = \"example.com\" (a.toml line 4): is no origin",
+            "origins.allowed[1] = 7 (a.toml line 4): is no text",
+            "origins.hosts = \"a\" (a.toml line 5): must be a list of at most 1000 hosts",
+        ],
+    );
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file() {
     check_file(
         "several",
@@ -156,7 +184,7 @@ fn keys_that_contradict_each_other_are_both_named() {
             "limits.heartbeat_timeout_secs = 60 (the default) and limits.heartbeat_secs = 60 (a.toml line 5): the timeout",
             "server.listen = \"0.0.0.0:8081\" (a.toml line 2) and server.admin_listen = \"10.0.0.1:8081\" (a.toml line 3): both",
             "server.listen = \"0.0.0.0:8081\" (a.toml line 2) and auth.open_to_network = false (the default): other machines",
-            "server.admin_listen = \"10.0.0.1:8081\" (a.toml line 3) and server.admin_open_to_network = false (the default)",
+            "server.admin_listen = \"10.0.0.1:8081\" (a.toml line 3) and server.admin_keys = [] (the default)",
             "log.read_total_bytes_per_sec = 65536 (a.toml line 7) and log.read_bytes_per_sec = 8388608 (the default): all",
         ],
     );
@@ -227,7 +255,7 @@ fn bad_flags_are_refused() {
     check(&["--listen", "8080"], "server.listen = \"8080\" (--listen): must be an address");
     check(
         &["--admin-listen", "0.0.0.0:9"],
-        "server.admin_listen = \"0.0.0.0:9\" (--admin-listen) and server.admin_open",
+        "server.admin_listen = \"0.0.0.0:9\" (--admin-listen) and server.admin_keys",
     );
     check(
         &["--log-level", "loud"],

@@ -67,9 +67,9 @@ fn a_session_opens_and_what_is_wrong_is_refused_and_counted() {
         |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
     check_refused(&server, "nonsense\r\n\r\n", 400, "bad_request");
     check_refused(&server, &altered("dGhl", "short"), 400, "bad_request");
-    check_refused(&server, &altered("Host: localhost", "Host: rebound.example"), 403, "forbidden");
+    check_refused(&server, &altered("Host: localhost", "Host: rebound.example"), 403, "host");
     let foreign = "Origin: https://evil.example\r\nHost: localhost";
-    check_refused(&server, &altered("Host: localhost", foreign), 403, "forbidden");
+    check_refused(&server, &altered("Host: localhost", foreign), 403, "origin");
     check_refused(&server, &request("/nowhere"), 404, "not_found");
     check_refused(&server, &request("/echo"), 404, "not_found");
     check_refused(&server, &altered("GET", "PUT"), 405, "method_not_allowed");

@@ -183,7 +183,7 @@ fn every_end_and_every_refusal_is_counted() {
         (request("/"), "503", "connections_max"),
         (request("/nowhere"), "404", "not_found"),
         (request("/").replace("Version: 13", "Version: 8"), "426", "version"),
-        (request("/").replace("localhost", "evil.example"), "403", "forbidden"),
+        (request("/").replace("localhost", "evil.example"), "403", "host"),
         (request("/relay/..%2f").replace("..%2f", "%zz"), "400", "bad_request"),
         ("GET /relay/a HTTP/1.1\r\nHost: localhost\r\n\r\n".into(), "426", "upgrade_required"),
         ("POST /relay/a HTTP/1.1\r\nHost: localhost\r\n\r\n".into(), "405", "method_not_allowed"),

@@ -227,7 +227,7 @@ fn the_documented_keys_are_those_of_the_program() {
         .collect();
     let rows = markdown::table(&markdown::read("docs/operations.md"), "### Every key");
     // An empty list of tables is printed as nothing.
-    let rows = rows.into_iter().filter(|cells| cells[1] != "`[]`");
+    let rows = rows.into_iter().filter(|cells| !cells[2].contains("tables, each under"));
     let documented = rows.map(|cells| (cells[0].clone(), cells[1].clone())).collect();
     assert_eq!(printed, documented);
 }

@@ -9,7 +9,10 @@ use toml::Value;
 
 use super::setting::{Setting, choice, word_list};
 use super::table::{Key, Range, config};
+use crate::gate::allowed::{AllowedHost, AllowedOrigin};
 use crate::gate::auth::TokenKey;
+use crate::gate::keys::AccessKey;
+use crate::gate::proxies::ProxyNetwork;
 use crate::rooms::rules::RoomRule;
 
 config! {
@@ -18,12 +21,20 @@ config! {
         /// The public address: WebSocket connections and the demo page. Port 0 takes any free port.
         /// A host name is resolved once, at start; its first IPv4 address is taken.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
-        /// The operator's address: /metrics, /healthz and /readyz, over plain HTTP and without credentials unless
-        /// tls.admin_client_ca_file says otherwise.
+        /// The operator's address: /metrics, /healthz and /readyz, over plain HTTP. Programs of this machine need no
+        /// key; where it is not a loopback address there must be keys, or certificates by tls.admin_client_ca_file,
+        /// and nobody else is answered.
         admin_listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8081));
-        /// Allows admin_listen to be an address that other machines reach, as a scraper outside a container must.
-        /// Whoever reaches it can read the metrics.
-        admin_open_to_network: bool = false;
+        /// Who may ask the operator's address from elsewhere, by "Authorization: Bearer": a name, scopes out of
+        /// metrics and health, and the hash of a key. Several at once let one be replaced while another holds.
+        admin_keys: Vec<AccessKey> = Vec::new();
+        /// The networks of the proxies in front of the server, whose word on a client's address is taken.
+        proxies: Vec<ProxyNetwork> = Vec::new();
+        /// The header in which these proxies name the client. They must set or extend it in every request; the other
+        /// one is not looked at.
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor;
+        /// Whether every connection of these proxies begins with a header of the PROXY protocol, version 1 or 2.
+        proxy_protocol: bool = false;
         /// Threads that serve sessions, each with its own listener. 0 takes one for each core that the process may
         /// really use: the affinity mask and the CPU quota of a container count.
         shards: usize [0..=128 shards] = 0;
@@ -65,6 +76,40 @@ config! {
         mailbox_batches_max: usize [1..=1_048_576 batches] = 1_024;
         /// Rooms that one session can be in at once.
         rooms_per_session_max: usize [1..=10_000 rooms] = 100;
+        /// Rooms that somebody is in, of all routes together. A further one is not begun.
+        rooms_max: usize [1..=100_000_000 rooms] = 1_000_000;
+        /// Sessions that one room can have. A further one does not get in.
+        room_members_max: usize [1..=10_000_000 sessions] = 100_000;
+        /// Sessions from one address, or from one /64 of IPv6; a handshake above that is answered with 429. 0 is no
+        /// bound, here and in all that follows.
+        connections_per_address_max: usize [0..=10_000_000 connections] = 1_000;
+        /// Sessions of one authenticated user; a handshake above that is answered with 429.
+        connections_per_user_max: usize [0..=10_000_000 connections] = 100;
+        /// Connections from one address that have not finished their handshake. A further one is closed at once.
+        pending_handshakes_per_address_max: usize [0..=65_536 connections] = 256;
+        /// Connections that one address may begin in a second, in the long run. Those above are answered with 429.
+        handshakes_per_address_per_sec: u64 [0..=1_000_000 connections] = 20;
+        /// Connections that one address may begin at once, after a quiet time.
+        handshakes_per_address_burst: u64 [1..=1_000_000 connections] = 1_000;
+        /// Failed attempts to authenticate from one address within auth_failures_window_secs, above which it is
+        /// answered with 429 until enough of them are that long ago.
+        auth_failures_per_address_max: u64 [0..=1_000_000 attempts] = 20;
+        /// How long failed attempts to authenticate count.
+        auth_failures_window_secs: u64 [1..=86_400 seconds] = 60;
+        /// Messages, pings and pongs that one session may send in a second, in the long run. In the chat those above
+        /// are answered with an error, and the session is closed with 4429 when it goes on; elsewhere it is not read
+        /// until they are due.
+        messages_per_sec: u64 [0..=1_000_000 messages] = 100;
+        /// Messages that one session may send at once, after a quiet time; and how many of those above are answered
+        /// before the session is closed.
+        messages_burst: u64 [1..=1_000_000 messages] = 500;
+        /// Bytes of messages that one session may send in a second, in the long run.
+        bytes_per_sec: u64 [0..=17_179_869_184 bytes] = 1_048_576;
+        /// Bytes of messages that one session may send at once, after a quiet time. At least message_bytes_max.
+        bytes_burst: u64 [1..=17_179_869_184 bytes] = 4_194_304;
+        /// Whether bounds on addresses and rates do not hold for programs of this machine, where nobody was let in but
+        /// them: with server.listen a loopback address, auth.open_to_network false and no tokens in auth.modes.
+        loopback_exempt: bool = true;
         /// How long a session that was sent a Close may take to answer it before the connection is cut.
         close_timeout_secs: u64 [1..=300 seconds] = 5;
     }
@@ -153,6 +198,21 @@ config! {
         keys: Vec<TokenKey> = Vec::new();
     }
 
+    /// Which pages may open sessions, and under which names the server answers. With neither list an open server on a
+    /// loopback address answers this machine's own pages and programs, one that was opened to the network answers all,
+    /// and any other the pages of its own host.
+    origins: Origins {
+        /// The origins of pages that may open sessions: scheme, host and port as a browser names them.
+        allowed: Vec<AllowedOrigin> = Vec::new();
+        /// The names under which the server answers: the Host of a request. A port that is left out, here or in the
+        /// request, stands for 80 and 443.
+        hosts: Vec<AllowedHost> = Vec::new();
+        /// Allows "*." at the beginning of a name in either list, for every name below it.
+        wildcards: bool = false;
+        /// Lets in requests that name no origin, as programs send them, without a token too.
+        missing_allowed: bool = false;
+    }
+
     /// TLS on the public address, and on the operator's.
     tls: Tls {
         /// The certificate in PEM, with those that vouch for it behind it. "" speaks no TLS. Read again when it
@@ -187,6 +247,18 @@ choice! {
         /// Always.
         On = "on",
         /// Never.
+        Off = "off",
+    }
+}
+
+choice! {
+    /// The header in which proxies name the client.
+    ProxyHeader {
+        /// X-Forwarded-For.
+        XForwardedFor = "x-forwarded-for",
+        /// Forwarded (RFC 7239).
+        Forwarded = "forwarded",
+        /// None: it is told by the PROXY protocol, or not at all.
         Off = "off",
     }
 }

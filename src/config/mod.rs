@@ -20,6 +20,7 @@ mod annotated;
 mod keys;
 mod layers;
 mod lines;
+mod list;
 mod problem;
 mod records;
 mod rooms;
@@ -30,11 +31,15 @@ mod suggestion;
 mod table;
 mod token_keys;
 
+pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
 pub use crate::gate::auth::TokenKey;
+pub use crate::gate::keys::{AccessKey, KeyHash, NoKey};
+pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
-    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode, Relay,
-    SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion, Ungranted,
+    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
+    Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion,
+    Ungranted,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};

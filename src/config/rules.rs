@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
-use super::{Config, Demo, KEYS, Mode, rooms, token_keys};
+use super::{
+    AllowedHost, AllowedOrigin, Config, Demo, KEYS, Mode, ProxyNetwork, rooms, token_keys,
+};
+use crate::http::ADMIN_SCOPES;
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -22,10 +25,14 @@ impl Config {
             addresses_differ,
             public_address_is_meant,
             admin_address_is_meant,
+            admin_keys_are_of_use,
             certificate_and_key_go_together,
             client_certificates_need_one,
             data_dir_is_a_directory,
             all_may_read_what_one_may,
+            wildcards_are_meant,
+            proxies_are_named,
+            a_message_fits_its_burst,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
         let lists = rooms::problems(self).into_iter().chain(token_keys::problems(self));
@@ -51,11 +58,11 @@ impl Config {
                 self.server.listen
             ));
         }
-        if !is_loopback(self.server.admin_listen) && self.tls.admin_client_ca_file.is_none() {
-            warnings.push(format!(
-                "server.admin_open_to_network = true: whoever reaches {} can read the metrics",
-                self.server.admin_listen
-            ));
+        if self.server.proxies.iter().any(ProxyNetwork::is_everything) {
+            warnings.push(
+                "server.proxies has a network of all there is: whoever connects may say that they are anybody"
+                    .to_owned(),
+            );
         }
         warnings.extend(rooms::warnings(self));
         warnings
@@ -74,6 +81,20 @@ impl Config {
                 .min(usize::try_from(most).unwrap_or(1)),
             shards => shards,
         }
+    }
+
+    /// Whether the server is for this machine's own programs and pages: it listens to no others, and asks nobody who
+    /// they are.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        let is_open = self.auth.modes.contains(&Mode::Open);
+        is_loopback(self.server.listen) && is_open && !self.auth.open_to_network
+    }
+
+    /// Whether programs of this machine may do as they like: nobody else was let in.
+    #[must_use]
+    pub fn exempts_loopback(&self) -> bool {
+        self.limits.loopback_exempt && self.is_private() && !self.auth.modes.contains(&Mode::Token)
     }
 
     /// Whether the demo page is served.
@@ -114,13 +135,20 @@ fn public_address_is_meant(config: &Config) -> Option<Problem> {
 }
 
 fn admin_address_is_meant(config: &Config) -> Option<Problem> {
-    let is_open =
-        !is_loopback(config.server.admin_listen) && config.tls.admin_client_ca_file.is_none();
-    (is_open && !config.server.admin_open_to_network).then(|| {
-        let reason = "other machines reach this address and it asks for no credentials; listen on 127.0.0.1, ask for \
-                      certificates with tls.admin_client_ca_file, or set server.admin_open_to_network = true to let \
-                      everyone read the metrics";
-        Problem::among(config, &["server.admin_listen", "server.admin_open_to_network"], reason)
+    let asks = !config.server.admin_keys.is_empty() || config.tls.admin_client_ca_file.is_some();
+    (!is_loopback(config.server.admin_listen) && !asks).then(|| {
+        let reason = "other machines reach this address and there is no key that they could show; listen on 127.0.0.1, \
+                      make one with \"uproar key\", or ask for certificates with tls.admin_client_ca_file";
+        Problem::among(config, &["server.admin_listen", "server.admin_keys"], reason)
+    })
+}
+
+fn admin_keys_are_of_use(config: &Config) -> Option<Problem> {
+    let keys = &config.server.admin_keys;
+    let is_known = |scope: &String| ADMIN_SCOPES.contains(&scope.as_str());
+    (!keys.iter().all(|key| key.scopes.iter().all(is_known))).then(|| {
+        let reason = "the scopes at the operator's address are metrics and health";
+        Problem::among(config, &["server.admin_keys"], reason)
     })
 }
 
@@ -153,6 +181,35 @@ fn all_may_read_what_one_may(config: &Config) -> Option<Problem> {
     })
 }
 
+fn a_message_fits_its_burst(config: &Config) -> Option<Problem> {
+    let limits = &config.limits;
+    (limits.bytes_per_sec > 0 && limits.bytes_burst < limits.message_bytes_max as u64).then(|| {
+        let reason = "a message larger than the burst could never be sent";
+        Problem::among(config, &["limits.bytes_burst", "limits.message_bytes_max"], reason)
+    })
+}
+
+fn proxies_are_named(config: &Config) -> Option<Problem> {
+    (config.server.proxy_protocol && config.server.proxies.is_empty()).then(|| {
+        let reason =
+            "the PROXY protocol is believed of nobody but proxies whose networks are named";
+        Problem::among(config, &["server.proxy_protocol", "server.proxies"], reason)
+    })
+}
+
+fn wildcards_are_meant(config: &Config) -> Option<Problem> {
+    let origins = &config.origins;
+    let list = match () {
+        () if origins.wildcards => return None,
+        () if origins.allowed.iter().any(AllowedOrigin::is_wildcard) => "origins.allowed",
+        () if origins.hosts.iter().any(AllowedHost::is_wildcard) => "origins.hosts",
+        () => return None,
+    };
+    let reason = "whoever has any name below the one with the wildcard is let in; name each, or set origins.wildcards = \
+                  true";
+    Some(Problem::among(config, &[list, "origins.wildcards"], reason))
+}
+
 /// An IPv4 address in IPv6 clothes counts as what it is.
 fn is_loopback(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
@@ -161,6 +218,7 @@ fn is_loopback(address: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{AccessKey, KeyHash};
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Config), expected: &str) {
@@ -173,6 +231,11 @@ mod tests {
                 assert!(!expected.is_empty() && problems.contains(expected), "{problems}")
             }
         }
+    }
+
+    /// One key with those scopes.
+    fn keys(scopes: &str) -> Vec<AccessKey> {
+        vec![format!("a:{scopes}:{}", KeyHash::of("secret")).parse().unwrap()]
     }
 
     #[test]
@@ -208,14 +271,15 @@ mod tests {
         );
         check(|c| c.server.listen = at("[::]:80"), "auth.open_to_network");
         check(|c| c.server.listen = at("[::ffff:10.0.0.1]:80"), "auth.open_to_network");
-        check(
-            |c| c.server.admin_listen = at("10.0.0.1:80"),
-            "server.admin_open_to_network = false: other",
-        );
+        check(|c| c.server.admin_listen = at("10.0.0.1:80"), "server.admin_keys = []: other");
         check(|c| (c.server.listen, c.auth.open_to_network) = (at("0.0.0.0:80"), true), "");
         check(
-            |c| (c.server.admin_listen, c.server.admin_open_to_network) = (at("0.0.0.0:80"), true),
+            |c| (c.server.admin_listen, c.server.admin_keys) = (at("0.0.0.0:80"), keys("metrics")),
             "",
+        );
+        check(
+            |c| c.server.admin_keys = keys("metrics,publish"),
+            "server.admin_keys = [\"a:metrics,publish:",
         );
     }
 
@@ -225,7 +289,7 @@ mod tests {
         let both = |public: &str, admin: &str, expected: &str| {
             let change = |c: &mut Config| {
                 (c.server.listen, c.server.admin_listen) = (at(public), at(admin));
-                (c.auth.open_to_network, c.server.admin_open_to_network) = (true, true);
+                (c.auth.open_to_network, c.server.admin_keys) = (true, keys("health"));
             };
             check(change, expected);
         };
@@ -237,18 +301,57 @@ mod tests {
     }
 
     #[test]
+    fn proxies_need_a_name() {
+        check(
+            |c| c.server.proxy_protocol = true,
+            "server.proxy_protocol = true and server.proxies = []",
+        );
+        let named = |c: &mut Config| {
+            c.server.proxy_protocol = true;
+            c.server.proxies = vec!["0.0.0.0/0".parse().unwrap()];
+        };
+        check(named, "");
+        let mut config = Config::default();
+        named(&mut config);
+        assert!(config.warnings()[0].starts_with("server.proxies"));
+    }
+
+    #[test]
+    fn a_message_must_fit_its_burst() {
+        check(
+            |c| c.limits.bytes_burst = 1000,
+            "limits.bytes_burst = 1000 and limits.message_bytes_max",
+        );
+        check(|c| (c.limits.bytes_burst, c.limits.bytes_per_sec) = (1000, 0), "");
+    }
+
+    #[test]
+    fn a_wildcard_needs_a_word() {
+        let origin =
+            |c: &mut Config| c.origins.allowed = vec!["https://*.a.example".parse().unwrap()];
+        let host = |c: &mut Config| c.origins.hosts = vec!["*.a.example".parse().unwrap()];
+        check(
+            origin,
+            "origins.allowed = [\"https://*.a.example\"] and origins.wildcards = false: who",
+        );
+        check(host, "origins.hosts = [\"*.a.example\"] and origins.wildcards = false: whoever");
+        let meant = |c: &mut Config| {
+            origin(c);
+            host(c);
+            c.origins.wildcards = true;
+        };
+        check(meant, "");
+    }
+
+    #[test]
     fn what_is_open_is_warned_about() {
         let mut config = Config::default();
         assert_eq!(config.warnings(), [""; 0]);
         config.auth.open_to_network = true;
         assert!(config.warnings()[0].contains("127.0.0.1:8080"), "a proxy may open it to others");
         config.server.listen = "0.0.0.0:80".parse().unwrap();
-        config.server.admin_listen = "10.0.0.1:81".parse().unwrap();
         let warnings = config.warnings();
-        assert!(
-            warnings[0].contains("0.0.0.0:80") && warnings[1].contains("10.0.0.1:81"),
-            "{warnings:?}"
-        );
+        assert!(warnings[0].contains("0.0.0.0:80"), "{warnings:?}");
     }
 
     #[test]

@@ -1,8 +1,36 @@
-//! The host that a request names: a name or address and an optional port (RFC 9110, section 7.2).
+//! The authority that a request names: a host, by name or address, and an optional port (RFC 9110, section 7.2).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The host part of a `Host` field or of an origin, its port checked and cut off.
+/// A `Host` field, or what follows the scheme in an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'a> {
+    /// The machine.
+    pub host: Host<'a>,
+    /// The port, where one is named: an empty one is legal and means the scheme's own (RFC 3986, section 3.2.3).
+    pub port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// Reads `host [":" port]`. `None` for anything else: user information, spaces, empty labels, ports that are no
+    /// port.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, port) = rest.split_once(']')?;
+            let port = if port.is_empty() { "" } else { port.strip_prefix(':')? };
+            return Some(Self { host: Host::V6(address.parse().ok()?), port: read_port(port)? });
+        }
+        let (host, port) = text.split_once(':').unwrap_or((text, ""));
+        let port = read_port(port)?;
+        if let Ok(address) = host.parse() {
+            return Some(Self { host: Host::V4(address), port });
+        }
+        is_name(host).then_some(Self { host: Host::Name(host), port })
+    }
+}
+
+/// The host part of an [`Authority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host<'a> {
     /// A registered name, in the case it came in.
@@ -14,23 +42,21 @@ pub enum Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// Reads `host [":" port]`. `None` for anything else: user information, spaces, empty labels, ports that are no
-    /// port.
+    /// The host of an authority; `None` where it is none.
     #[must_use]
     pub fn parse(authority: &'a str) -> Option<Self> {
-        if let Some(rest) = authority.strip_prefix('[') {
-            let (address, port) = rest.split_once(']')?;
-            let port = if port.is_empty() { "" } else { port.strip_prefix(':')? };
-            return is_port(port).then(|| address.parse().ok().map(Self::V6))?;
+        Authority::parse(authority).map(|authority| authority.host)
+    }
+
+    /// Whether both are written as the same host, in any case of letters.
+    #[must_use]
+    pub fn is(self, other: Host<'_>) -> bool {
+        match (self, other) {
+            (Self::Name(name), Host::Name(other)) => name.eq_ignore_ascii_case(other),
+            (Self::V4(address), Host::V4(other)) => address == other,
+            (Self::V6(address), Host::V6(other)) => address == other,
+            _ => false,
         }
-        let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
-        if !is_port(port) {
-            return None;
-        }
-        if let Ok(address) = host.parse() {
-            return Some(Self::V4(address));
-        }
-        is_name(host).then_some(Self::Name(host))
     }
 
     /// Whether this can only mean the machine that the asking program runs on: `localhost` and names below it
@@ -48,9 +74,13 @@ impl<'a> Host<'a> {
     }
 }
 
-/// An empty port is legal and means the scheme's own (RFC 3986, section 3.2.3).
-fn is_port(port: &str) -> bool {
-    port.is_empty() || (port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok())
+/// `None` for what is no port, `Some(None)` for none.
+fn read_port(port: &str) -> Option<Option<u16>> {
+    if port.is_empty() {
+        return Some(None);
+    }
+    // A number may begin with a plus sign, a port may not.
+    port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok().map(Some))?
 }
 
 /// Dot-separated labels, the last of which may be empty: what browsers send, names in other scripts as punycode.
@@ -69,6 +99,16 @@ mod tests {
     /// `None` where it is no host at all, else whether it is loopback.
     fn check(authority: &str, expected: Option<bool>) {
         assert_eq!(Host::parse(authority).map(Host::is_loopback), expected, "{authority:?}");
+    }
+
+    #[test]
+    fn ports() {
+        let port = |text| Authority::parse(text).map(|authority| authority.port);
+        assert_eq!(port("a.example"), Some(None));
+        assert_eq!(port("a.example:"), Some(None));
+        assert_eq!(port("a.example:8443"), Some(Some(8443)));
+        assert_eq!(port("[::1]:0"), Some(Some(0)));
+        assert_eq!(port("a.example:+1"), None);
     }
 
     #[test]

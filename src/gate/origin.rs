@@ -1,18 +1,56 @@
-//! The origin rule: which sites may speak to a server that asks nobody who they are.
+//! The origin rule: which sites may speak to the server, and under which names it answers.
 //!
-//! A WebSocket is not bound by the same-origin policy: any page that a person visits may open one to that person's
-//! own machine, and a name that an attacker controls may be pointed at it (DNS rebinding). So an open server on a
-//! loopback address answers only where the request names a loopback host and the page comes from this machine too.
+//! A WebSocket is not bound by the same-origin policy: any page that a person visits may open one, to that person's
+//! own machine or to a server that knows the person by a cookie, and a name that an attacker controls may be pointed
+//! anywhere (DNS rebinding). So an open server on a loopback address answers only where the request names a loopback
+//! host and the page comes from this machine too, and any other only the pages and names that its operator lists.
 
-use crate::gate::host::Host;
+use std::sync::Arc;
+
+use crate::gate::allowed::{AllowedHost, AllowedOrigin, Origin};
+use crate::gate::host::{Authority, Host};
 
 /// Whom the server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginRule {
     /// Anybody: the network was let in on purpose.
     Any,
     /// Requests to a loopback host, from programs, from files and from pages of loopback hosts.
     Loopback,
+    /// What an operator lists.
+    Listed(Arc<Listed>),
+}
+
+/// What an operator lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The pages.
+    pub pages: Pages,
+    /// The names that requests may be for; any where it is empty.
+    pub hosts: Vec<AllowedHost>,
+    /// Whether what is no page, and so names no origin, needs no token.
+    pub lets_programs_in: bool,
+}
+
+/// The pages that may open sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pages {
+    /// All there are.
+    Any,
+    /// Those of the host that the request is for.
+    #[default]
+    Own,
+    /// Those of these origins.
+    Of(Vec<AllowedOrigin>),
+}
+
+/// Whose request it is that was not forbidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visitor {
+    /// Somebody who may come in as far as the rule goes.
+    Welcome,
+    /// A program, which may come in if it shows a token: see [`admit`](Self::admit).
+    Program,
 }
 
 /// Why a request is forbidden.
@@ -22,6 +60,12 @@ pub enum Foreign {
     Host,
     /// It comes from a page of a foreign site.
     Origin,
+    /// It names a host that is not listed.
+    UnlistedHost,
+    /// It comes from a page that is not listed.
+    UnlistedOrigin,
+    /// It names no origin and shows no token.
+    NoOrigin,
 }
 
 impl OriginRule {
@@ -31,21 +75,57 @@ impl OriginRule {
     ///
     /// Which of the two is foreign.
     pub fn check<'a>(
-        self,
-        host: Host<'_>,
+        &self,
+        authority: Authority<'_>,
         origins: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<(), Foreign> {
-        if self == Self::Any {
-            return Ok(());
-        }
-        if !host.is_loopback() {
-            return Err(Foreign::Host);
-        }
+    ) -> Result<Visitor, Foreign> {
         let mut origins = origins.into_iter();
-        match (origins.next(), origins.next()) {
-            (None, _) => Ok(()),
-            (Some(origin), None) if is_local(origin) => Ok(()),
-            _ => Err(Foreign::Origin),
+        let origin = match (origins.next(), origins.next()) {
+            (None, _) => None,
+            (Some(origin), None) => Some(origin),
+            // No browser does that, so that it says nothing at all.
+            (Some(_), Some(_)) => Some(&b""[..]),
+        };
+        match self {
+            Self::Any => Ok(Visitor::Welcome),
+            Self::Loopback if !authority.host.is_loopback() => Err(Foreign::Host),
+            Self::Loopback if origin.is_none_or(is_local) => Ok(Visitor::Welcome),
+            Self::Loopback => Err(Foreign::Origin),
+            Self::Listed(listed) => listed.check(authority, origin),
+        }
+    }
+}
+
+impl Listed {
+    fn check(&self, authority: Authority<'_>, origin: Option<&[u8]>) -> Result<Visitor, Foreign> {
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| host.matches(authority)) {
+            return Err(Foreign::UnlistedHost);
+        }
+        let Some(origin) = origin else {
+            return Ok(if self.lets_programs_in { Visitor::Welcome } else { Visitor::Program });
+        };
+        let named = str::from_utf8(origin).ok().and_then(Origin::parse);
+        let is_listed = match &self.pages {
+            Pages::Any => true,
+            Pages::Own => named.is_some_and(|origin| origin.is_of(authority)),
+            Pages::Of(list) => {
+                named.is_some_and(|origin| list.iter().any(|allowed| allowed.matches(&origin)))
+            }
+        };
+        if is_listed { Ok(Visitor::Welcome) } else { Err(Foreign::UnlistedOrigin) }
+    }
+}
+
+impl Visitor {
+    /// Whether the request opens a session, now that it is known whether it shows a token.
+    ///
+    /// # Errors
+    ///
+    /// It is a program's, without one.
+    pub const fn admit(self, has_token: bool) -> Result<(), Foreign> {
+        match self {
+            Self::Program if !has_token => Err(Foreign::NoOrigin),
+            _ => Ok(()),
         }
     }
 }
@@ -65,17 +145,21 @@ fn is_local(origin: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const HERE: Host<'_> = Host::Name("localhost");
+    const HERE: Authority<'_> = at("localhost");
+
+    const fn at(name: &str) -> Authority<'_> {
+        Authority { host: Host::Name(name), port: None }
+    }
 
     fn check(origins: &[&str], expected: Result<(), Foreign>) {
         let found =
             OriginRule::Loopback.check(HERE, origins.iter().map(|origin| origin.as_bytes()));
-        assert_eq!(found, expected, "{origins:?}");
+        assert_eq!(found, expected.map(|()| Visitor::Welcome), "{origins:?}");
     }
 
     #[test]
     fn a_foreign_host_is_refused_whatever_the_origin() {
-        let rebound = Host::Name("rebound.example");
+        let rebound = at("rebound.example");
         assert_eq!(OriginRule::Loopback.check(rebound, []), Err(Foreign::Host));
         assert_eq!(
             OriginRule::Loopback.check(rebound, [&b"http://localhost"[..]]),
@@ -86,8 +170,8 @@ mod tests {
     #[test]
     fn the_open_network_is_let_in() {
         assert_eq!(
-            OriginRule::Any.check(Host::Name("chat.example"), [&b"https://evil.example"[..]]),
-            Ok(())
+            OriginRule::Any.check(at("chat.example"), [&b"https://evil.example"[..]]),
+            Ok(Visitor::Welcome)
         );
     }
 
@@ -143,5 +227,57 @@ mod tests {
             OriginRule::Loopback.check(HERE, [&b"http://local\xffhost"[..]]),
             Err(Foreign::Origin)
         );
+    }
+
+    fn listed(pages: Pages, hosts: &[&str], lets_programs_in: bool) -> OriginRule {
+        let hosts = hosts.iter().map(|host| host.parse().expect("a host")).collect();
+        OriginRule::Listed(Arc::new(Listed { pages, hosts, lets_programs_in }))
+    }
+
+    fn judge(rule: &OriginRule, host: &str, origin: Option<&str>) -> Result<Visitor, Foreign> {
+        let authority = Authority::parse(host).expect("a host");
+        rule.check(authority, origin.map(str::as_bytes))
+    }
+
+    #[test]
+    fn listed_pages_alone_are_let_in() {
+        let pages = Pages::Of(vec!["https://app.example".parse().expect("an origin")]);
+        let rule = listed(pages, &["chat.example"], false);
+        let check = |host, origin, expected| {
+            assert_eq!(judge(&rule, host, origin), expected, "{host} {origin:?}");
+        };
+        check("chat.example", Some("https://app.example"), Ok(Visitor::Welcome));
+        for foreign in
+            ["null", "", "http://app.example", "https://app.example:8443", "https://chat.example"]
+        {
+            check("chat.example", Some(foreign), Err(Foreign::UnlistedOrigin));
+        }
+        check("other.example", Some("https://app.example"), Err(Foreign::UnlistedHost));
+        check("chat.example:8080", Some("https://app.example"), Err(Foreign::UnlistedHost));
+        check("chat.example", None, Ok(Visitor::Program));
+        let twice = [&b"https://app.example"[..], b"https://app.example"];
+        let found = rule.check(at("chat.example"), twice);
+        assert_eq!(found, Err(Foreign::UnlistedOrigin));
+    }
+
+    #[test]
+    fn without_a_list_the_server_answers_its_own_pages() {
+        let rule = listed(Pages::Own, &[], false);
+        let check = |host, origin, expected| {
+            assert_eq!(judge(&rule, host, Some(origin)), expected, "{host} {origin}");
+        };
+        check("chat.example", "https://chat.example", Ok(Visitor::Welcome));
+        check("chat.example:8080", "http://chat.example:8080", Ok(Visitor::Welcome));
+        check("chat.example", "https://evil.example", Err(Foreign::UnlistedOrigin));
+        check("chat.example", "null", Err(Foreign::UnlistedOrigin));
+    }
+
+    #[test]
+    fn a_program_needs_a_token_unless_programs_are_let_in() {
+        assert_eq!(Visitor::Program.admit(true), Ok(()));
+        assert_eq!(Visitor::Program.admit(false), Err(Foreign::NoOrigin));
+        assert_eq!(Visitor::Welcome.admit(false), Ok(()));
+        let rule = listed(Pages::Own, &[], true);
+        assert_eq!(judge(&rule, "chat.example", None), Ok(Visitor::Welcome));
     }
 }

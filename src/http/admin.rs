@@ -1,7 +1,7 @@
 //! The operator's endpoints: `/metrics`, `/healthz`, `/readyz`. They have an address of their own and share nothing
 //! with the shards, so they answer while every shard is busy.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -21,13 +21,14 @@ use tokio::{
 
 use crate::{
     exposition::Exposition,
-    gate::origin::OriginRule,
+    gate::{keys::Keys, origin::OriginRule},
     http::{
         linger, pages,
         readiness::{Phase, Readiness},
         reception,
         refusal::Refusal,
         socket::Socket,
+        upgrade,
     },
     tls::Acceptor,
 };
@@ -45,41 +46,44 @@ const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// How long to wait after an accept failed, in seconds: the cause is most often that file descriptors ran out.
 const ACCEPT_BACKOFF_SECS: u64 = 1;
 
+/// What keys can be good for here: `/metrics`, and the other two.
+pub const ADMIN_SCOPES: [&str; 2] = [METRICS, HEALTH];
+const METRICS: &str = "metrics";
+const HEALTH: &str = "health";
+
 /// What the endpoints tell about.
 pub struct Admin {
     /// Renders the metrics.
     pub metrics: Exposition,
     /// Whether the server is in service.
     pub readiness: Arc<Readiness>,
+    /// Who is answered beside the programs of this machine.
+    pub keys: Keys,
     /// What speaks TLS with the holders of certificates; without it plain HTTP is spoken.
     pub tls: Option<Acceptor>,
 }
 
-/// Answers on `listener` until dropped; to be run on the control runtime. Bound to a loopback address it answers only
-/// requests from this machine's own programs and pages, as the [`OriginRule`] has it.
+/// Answers on `listener` until dropped; to be run on the control runtime. It answers this machine's own programs and
+/// pages, as the [`OriginRule`] has it, and from elsewhere whoever shows a key; over TLS whoever has a
+/// certificate.
 ///
 /// # Errors
 ///
 /// If the listener cannot be used at all.
 pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let rule = if listener.local_addr()?.ip().to_canonical().is_loopback() {
-        OriginRule::Loopback
-    } else {
-        OriginRule::Any
-    };
     let listener = TcpListener::from_std(listener)?;
     let admin = Arc::new(admin);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let admin = Arc::clone(&admin);
                 tokio::spawn(async move {
                     let lifetime = Duration::from_secs(LIFETIME_SECS);
                     // Whatever ends the connection, nobody is left to be told.
-                    let _ = time::timeout(lifetime, admin.serve(stream, rule)).await;
+                    let _ = time::timeout(lifetime, admin.serve(stream, peer.ip())).await;
                     drop(place);
                 });
             }
@@ -92,10 +96,10 @@ pub async fn serve_admin(listener: std::net::TcpListener, admin: Admin) -> io::R
 }
 
 impl Admin {
-    async fn serve(&self, stream: TcpStream, rule: OriginRule) -> hyper::Result<()> {
+    async fn serve(&self, stream: TcpStream, peer: IpAddr) -> hyper::Result<()> {
         let Some(socket) = self.shake_hands(stream).await else { return Ok(()) };
         let service = service_fn(async |request| {
-            let answer = self.answer(&request, rule);
+            let answer = self.answer(&request, peer);
             Ok::<_, Infallible>(answer.unwrap_or_else(Refusal::response))
         });
         http1::Builder::new()
@@ -128,12 +132,12 @@ impl Admin {
     fn answer(
         &self,
         request: &Request<Incoming>,
-        rule: OriginRule,
+        peer: IpAddr,
     ) -> Result<Response<Full<Bytes>>, Refusal> {
-        let origins =
-            request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
-        rule.check(reception::host(request)?, origins).map_err(Refusal::Foreign)?;
-        let render: fn(&Self) -> Response<Full<Bytes>> = match request.uri().path() {
+        let path = request.uri().path();
+        let scope = if path == "/metrics" { METRICS } else { HEALTH };
+        self.authorise(request, peer, scope).inspect_err(|refusal| refusal.count())?;
+        let render: fn(&Self) -> Response<Full<Bytes>> = match path {
             "/metrics" => Self::metrics,
             "/healthz" => |_| plain(StatusCode::OK, "ok\n"),
             "/readyz" => Self::readyz,
@@ -143,6 +147,30 @@ impl Admin {
             return Err(Refusal::Method { allow: pages::METHODS });
         }
         Ok(render(self))
+    }
+
+    /// Whoever shows a key has what it is good for. Without one only this machine's own programs and pages are answered.
+    fn authorise(
+        &self,
+        request: &Request<Incoming>,
+        peer: IpAddr,
+        scope: &str,
+    ) -> Result<(), Refusal> {
+        let headers = request.headers();
+        let authority = reception::authority(request)?;
+        // Whoever got that far has a certificate.
+        if self.tls.is_some() {
+            return Ok(());
+        }
+        if let Some(shown) = upgrade::only(headers, &header::AUTHORIZATION) {
+            let key = bearer(shown).and_then(|key| self.keys.find(key)).ok_or(Refusal::NoKey)?;
+            return if key.has(scope) { Ok(()) } else { Err(Refusal::KeyScope) };
+        }
+        if !peer.to_canonical().is_loopback() || reception::is_forwarded(headers, peer) {
+            return Err(Refusal::NoKey);
+        }
+        let origins = headers.get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
+        OriginRule::Loopback.check(authority, origins).map(drop).map_err(Refusal::Foreign)
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {
@@ -159,6 +187,12 @@ impl Admin {
             Phase::Draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         }
     }
+}
+
+/// The key of `Authorization: Bearer …`.
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

@@ -15,9 +15,10 @@ use tokio::{
 };
 
 use crate::{
+    gate::addresses::{Arrival, Excess},
     http::{
         door::Pending,
-        linger,
+        linger, proxy_protocol,
         reception::{Accepted, Outcome, Reception},
         refusal::Refusal,
         socket::Socket,
@@ -29,7 +30,10 @@ use crate::{
 /// An accepted connection on the control runtime.
 struct Visit {
     pending: Pending,
+    /// Whoever is at the other end, as far as it is known before there is a request.
     peer: SocketAddr,
+    /// Counts it for that address; `None` while it is not known, or not before there is a request.
+    arrival: Option<Arrival>,
     accepted: Instant,
 }
 
@@ -40,14 +44,14 @@ pub(super) async fn run(
     peer: SocketAddr,
     accepted: Instant,
 ) {
-    let visit = Visit { pending, peer, accepted };
+    let mut visit = Visit { pending, peer, arrival: None, accepted };
     let Ok(stream) = TcpStream::from_std(stream) else { return visit.count(Refusal::Lost) };
-    match visit.first_byte(&stream).await {
+    match visit.find_out(&stream).await {
         // Boxed, because everything up to here is all that a silent connection costs.
         Ok(first) => Box::pin(visit.begin(first, stream)).await,
         Err(refusal) => {
             visit.count(refusal);
-            if let Some(last_words) = refusal.bytes() {
+            if let Some(last_words) = visit.last_words(refusal) {
                 Box::pin(linger::close(Socket::Plain(stream), Some(last_words))).await;
             }
         }
@@ -60,6 +64,36 @@ const TLS_HANDSHAKE: u8 = 22;
 impl Visit {
     fn deadline(&self) -> Instant {
         self.accepted + self.pending.site.limits.handshake_timeout
+    }
+
+    /// Waits until the peer has something to say, and finds out who it is where that can be known before.
+    async fn find_out(&mut self, stream: &TcpStream) -> Result<u8, Refusal> {
+        let site = Arc::clone(&self.pending.site);
+        if site.proxies.expects_protocol(self.peer.ip()) {
+            self.first_byte(stream).await?;
+            let header = proxy_protocol::read(stream, self.peer);
+            let read = time::timeout_at(self.deadline(), header).await;
+            self.peer = read.unwrap_or(Err(Refusal::Timeout))?;
+        }
+        if !site.proxies.forwards(self.peer.ip()) {
+            let arrival = site.turnstile.addresses.arrive(self.peer.ip());
+            self.arrival
+                .insert(arrival.map_err(Refusal::Excess)?)
+                .check()
+                .map_err(Refusal::Excess)?;
+        }
+        self.first_byte(stream).await
+    }
+
+    /// What a peer is told of which it is not known yet what it speaks.
+    fn last_words(&self, refusal: Refusal) -> Option<Vec<u8>> {
+        match refusal {
+            // Where there are too many connections, none is kept for the peer to read a farewell.
+            Refusal::Excess(Excess::Pending) => None,
+            // It speaks TLS, and a handshake is what it must not cost.
+            Refusal::Excess(_) if self.pending.site.tls.is_some() => None,
+            _ => refusal.bytes(),
+        }
     }
 
     fn count(&self, refusal: Refusal) {
@@ -123,9 +157,10 @@ impl Visit {
     }
 
     /// Speaks HTTP until the connection is upgraded, refused or done.
-    async fn converse(self, socket: Socket) {
+    async fn converse(mut self, socket: Socket) {
         let tap = Tap::default();
-        let reception = Reception::new(Arc::clone(&self.pending.site), self.peer, tap.clone());
+        let site = Arc::clone(&self.pending.site);
+        let reception = Reception::new(site, self.peer, self.arrival.take(), tap.clone());
         let mut connection =
             self.pending.site.http.serve_connection(Wire::new(socket, tap), reception);
         let conversation = async {
@@ -170,9 +205,9 @@ impl Visit {
             (false, false) => [&read[..], &unread[..]].concat().into(),
         };
         let Ok(stream) = stream.into_std() else { return self.count(Refusal::Lost) };
-        let Accepted { route, request, admission } = accepted;
+        let Accepted { route, request, admission, place } = accepted;
         let elapsed = self.accepted.elapsed();
-        let adopt = Adopt { stream, channel, response, leftover, route, request };
+        let adopt = Adopt { stream, channel, response, leftover, route, request, place };
         match (self.pending.adopt)(Box::new(adopt)) {
             Ok(()) => {
                 admission.keep();

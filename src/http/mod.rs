@@ -15,6 +15,7 @@ pub(crate) mod fuzzing;
 mod handshake;
 mod linger;
 mod pages;
+mod proxy_protocol;
 mod readiness;
 mod reception;
 mod refusal;
@@ -26,7 +27,7 @@ mod tests;
 mod upgrade;
 mod wire;
 
-pub use admin::{Admin, serve_admin};
+pub use admin::{ADMIN_SCOPES, Admin, serve_admin};
 pub use connections::Connections;
 pub use credentials::TokenPlaces;
 pub use door::{AdoptFn, Door, RoomFn};

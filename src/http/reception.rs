@@ -1,20 +1,27 @@
 //! The judge of each request: a page, a refusal, or a 101 and what the session needs to begin.
 
-use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response,
+    HeaderMap, Method, Request, Response,
     body::{Body, Incoming},
-    header,
-    header::HeaderValue,
+    header::{self, HeaderValue},
     service::Service,
 };
 use tokio::sync::Mutex;
 
 use crate::{
-    gate::{access::Access, host::Host},
+    gate::{
+        access::Access, addresses::Arrival, auth::TokenError, host::Authority, origin::Visitor,
+        turnstile::Place,
+    },
     http::{
         connections::Admission,
         credentials,
@@ -46,6 +53,7 @@ pub(super) struct Accepted {
     pub(super) route: usize,
     pub(super) request: protocol::Request,
     pub(super) admission: Admission,
+    pub(super) place: Option<Box<Place>>,
 }
 
 /// Serves one connection's requests.
@@ -59,12 +67,26 @@ pub(super) struct Reception {
 struct Desk {
     site: Arc<Site>,
     peer: SocketAddr,
+    /// Counts whoever this is; `None` for a proxy, each of whose requests may be somebody else's.
+    arrival: Option<Arrival>,
     tap: Tap,
 }
 
+/// Whose request it is.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    address: SocketAddr,
+    arrival: &'a Arrival,
+}
+
 impl Reception {
-    pub(super) fn new(site: Arc<Site>, peer: SocketAddr, tap: Tap) -> Self {
-        let desk = Arc::new(Desk { site, peer, tap });
+    pub(super) fn new(
+        site: Arc<Site>,
+        peer: SocketAddr,
+        arrival: Option<Arrival>,
+        tap: Tap,
+    ) -> Self {
+        let desk = Arc::new(Desk { site, peer, arrival, tap });
         Self { desk, outcome: Arc::new(Mutex::new(Outcome::Nothing)) }
     }
 
@@ -75,17 +97,49 @@ impl Reception {
 }
 
 impl Desk {
+    /// Whose request it is: the peer's, or whom a proxy names that is one of ours.
+    fn client(&self, headers: &HeaderMap) -> SocketAddr {
+        let proxies = &self.site.proxies;
+        let Some(name) = proxies.header.name() else { return self.peer };
+        let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        proxies.client(self.peer, lines)
+    }
+
+    /// Counts a request for whoever it is of, where that was not known before.
+    async fn receive(
+        &self,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
+        let turnstile = &self.site.turnstile;
+        if self.site.proxies.is_empty() && is_forwarded(request.headers(), client.ip()) {
+            turnstile.note_forwarded(client.ip());
+        }
+        let forwarded;
+        let arrival = match &self.arrival {
+            Some(arrival) => arrival,
+            None => {
+                forwarded = turnstile.addresses.arrive(client.ip()).map_err(Refusal::Excess)?;
+                forwarded.check().map_err(Refusal::Excess)?;
+                &forwarded
+            }
+        };
+        self.judge(request, Caller { address: client, arrival }).await
+    }
+
     /// Checks from the outside in, so that a stranger learns nothing about the inside.
     async fn judge(
         &self,
         request: Request<Incoming>,
+        caller: Caller<'_>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
         if self.site.readiness.phase() == Phase::Draining {
             return Err(Refusal::Draining);
         }
         let origins =
             request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
-        self.site.origin_rule.check(host(&request)?, origins).map_err(Refusal::Foreign)?;
+        let visitor = self.site.origin_rule.check(authority(&request)?, origins);
+        let visitor = visitor.map_err(Refusal::Foreign)?;
 
         let is_upgrade = upgrade::is_wanted(request.headers());
         let path = request.uri().path();
@@ -104,16 +158,28 @@ impl Desk {
             });
         }
         upgrade::check(&request)?;
-        self.admit(request, found).await
+        self.admit(request, found, visitor, caller).await
     }
 
     async fn admit(
         &self,
         mut request: Request<Incoming>,
         found: Match,
+        visitor: Visitor,
+        caller: Caller<'_>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
-        let access = self.access(&mut request, &found).await?;
+        let access = self.access(&mut request, &found).await.inspect_err(|refusal| {
+            if matches!(refusal, Refusal::Token(error) if *error != TokenError::KeysUnavailable) {
+                self.site.turnstile.addresses.note_failure(caller.address.ip());
+            }
+        })?;
+        // Who is let in without a token where one is needed has to show it in the session's first message.
+        let has_token = access.is_some() || !self.site.authenticator.is_open();
+        visitor.admit(has_token).map_err(Refusal::Foreign)?;
         let admission = self.site.connections.admit().ok_or(Refusal::ConnectionsMax)?;
+        let total = self.site.connections.count();
+        let place = self.site.turnstile.admit(caller.arrival, total);
+        let place = place.map_err(Refusal::Excess)?;
         let Match { route, room } = found;
         let subprotocol = self.site.routes.negotiate(route, upgrade::offered(request.headers()));
         let offers_token = || {
@@ -131,11 +197,12 @@ impl Desk {
         let request = protocol::Request {
             uri: head.uri,
             headers: head.headers,
-            address: self.peer,
+            address: caller.address,
             room,
             access,
         };
-        Ok((response, Outcome::Accepted(Box::new(Accepted { route, request, admission }))))
+        let accepted = Accepted { route, request, admission, place };
+        Ok((response, Outcome::Accepted(Box::new(accepted))))
     }
 
     /// Who asks, as far as the handshake shows it; the token is no longer in the request afterwards.
@@ -175,9 +242,11 @@ impl Service<Request<Incoming>> for Reception {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (desk, last) = (Arc::clone(&self.desk), Arc::clone(&self.outcome));
         Box::pin(async move {
-            let (response, outcome) = desk.judge(request).await.unwrap_or_else(|refusal| {
+            let client = desk.client(request.headers());
+            let received = desk.receive(request, client).await;
+            let (response, outcome) = received.unwrap_or_else(|refusal| {
                 refusal.count();
-                tracing::debug!(peer = %desk.peer, reason = refusal.label(), "refused: {}", refusal.text());
+                tracing::debug!(peer = %client, reason = refusal.label(), "refused: {}", refusal.text());
                 (refusal.response(), Outcome::Refused)
             });
             desk.tap.set(!matches!(outcome, Outcome::Accepted(_)));
@@ -187,14 +256,24 @@ impl Service<Request<Incoming>> for Reception {
     }
 }
 
-/// The host that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
+/// Whether a request from inside says that it is somebody's outside.
+pub(super) fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
+    let is_inside = match peer.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    is_inside
+        && (headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED))
+}
+
+/// The authority that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`
 /// field, which has to be there in any case.
-pub(super) fn host(request: &Request<Incoming>) -> Result<Host<'_>, Refusal> {
+pub(super) fn authority(request: &Request<Incoming>) -> Result<Authority<'_>, Refusal> {
     let field =
         upgrade::only(request.headers(), &header::HOST).and_then(|value| value.to_str().ok());
-    let field = field.and_then(Host::parse).ok_or(Refusal::Host)?;
+    let field = field.and_then(Authority::parse).ok_or(Refusal::Host)?;
     let Some(authority) = request.uri().authority() else { return Ok(field) };
-    Host::parse(authority.as_str()).ok_or(Refusal::Host)
+    Authority::parse(authority.as_str()).ok_or(Refusal::Host)
 }
 
 fn show(page: &Page, request: &Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {

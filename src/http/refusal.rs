@@ -12,12 +12,12 @@ use hyper::{
 };
 
 use crate::{
-    gate::{auth::TokenError, origin::Foreign},
+    gate::{addresses::Excess, auth::TokenError, origin::Foreign},
     metrics::CONNECTIONS_REFUSED,
     rooms::name::RoomNameError,
 };
 
-/// How long a client should wait before it tries again after a 503, in seconds: by then a handshake storm has passed
+/// How long a client should wait before it tries again after a 429 or a 503, in seconds: by then a handshake storm has passed
 /// or another node has taken over.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("5");
 
@@ -26,6 +26,8 @@ const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("5");
 pub enum Refusal {
     /// What came is not an HTTP/1 request.
     Malformed,
+    /// A proxy's connection that does not begin with a header of the PROXY protocol.
+    ProxyProtocol,
     /// Not exactly one `Host`, or one that names no host.
     Host,
     /// An upgrade asked for in HTTP/1.0, which has none (RFC 6455, section 4.2.1).
@@ -40,7 +42,11 @@ pub enum Refusal {
     Encoding,
     /// The path names a room that cannot be.
     RoomName(RoomNameError),
-    /// A foreign host or a foreign page on a server that trusts only this machine.
+    /// A request to operate the server without a key that is known.
+    NoKey,
+    /// The same with a key that is not good for it.
+    KeyScope,
+    /// A host that the server does not answer under, or a page that it does not answer.
     Foreign(Foreign),
     /// More than one token, or one in more than one place.
     TwoTokens,
@@ -67,6 +73,8 @@ pub enum Refusal {
     UpgradeRequired,
     /// The request line and the fields exceed `limits.header_bytes_max` or `limits.headers_max`.
     HeaderTooLarge,
+    /// An address or a user has too many of something.
+    Excess(Excess),
     /// A request in plain HTTP on an address that speaks TLS.
     PlainHttp,
     /// What came on an address that speaks TLS is neither TLS nor HTTP. Not answered.
@@ -95,9 +103,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 25] = [
+    pub const LABELS: [&'static str; 35] = [
         "bad_request",
-        "forbidden",
+        "host",
         "not_found",
         "method_not_allowed",
         "timeout",
@@ -111,6 +119,16 @@ impl Refusal {
         "silent",
         "evicted",
         "lost",
+        "origin",
+        "no_origin",
+        "address_pending",
+        "address_handshakes",
+        "address_failures",
+        "address_connections",
+        "user_connections",
+        "proxy_protocol",
+        "no_key",
+        "key_scope",
         "no_token",
         "bad_token",
         "keys_unavailable",
@@ -140,7 +158,7 @@ impl Refusal {
             | Self::Encoding
             | Self::RoomName(_)
             | Self::TwoTokens => 0,
-            Self::Foreign(_) => 1,
+            Self::Foreign(Foreign::Host | Foreign::UnlistedHost) => 1,
             Self::NotFound => 2,
             Self::Method { .. } => 3,
             Self::Timeout => 4,
@@ -154,16 +172,22 @@ impl Refusal {
             Self::Silent => 12,
             Self::Evicted => 13,
             Self::Lost => 14,
-            Self::NoToken => 15,
-            Self::Token(TokenError::KeysUnavailable) => 17,
-            Self::Token(_) => 16,
-            Self::RoomForbidden => 18,
-            Self::Banned => 19,
-            Self::Revoked => 20,
-            Self::PlainHttp => 21,
-            Self::NoTls => 22,
-            Self::TlsNotSpoken => 23,
-            Self::TlsHandshake => 24,
+            Self::Foreign(Foreign::Origin | Foreign::UnlistedOrigin) => 15,
+            Self::Foreign(Foreign::NoOrigin) => 16,
+            Self::Excess(excess) => 17 + excess as usize,
+            Self::ProxyProtocol => 22,
+            Self::NoKey => 23,
+            Self::KeyScope => 24,
+            Self::NoToken => 25,
+            Self::Token(TokenError::KeysUnavailable) => 27,
+            Self::Token(_) => 26,
+            Self::RoomForbidden => 28,
+            Self::Banned => 29,
+            Self::Revoked => 30,
+            Self::PlainHttp => 31,
+            Self::NoTls => 32,
+            Self::TlsNotSpoken => 33,
+            Self::TlsHandshake => 34,
         }
     }
 
@@ -172,6 +196,7 @@ impl Refusal {
     pub const fn status(self) -> Option<StatusCode> {
         Some(match self {
             Self::Malformed
+            | Self::ProxyProtocol
             | Self::Host
             | Self::HttpVersion
             | Self::NoUpgrade
@@ -181,8 +206,10 @@ impl Refusal {
             | Self::PlainHttp
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
-            Self::Foreign(_) | Self::RoomForbidden | Self::Banned => StatusCode::FORBIDDEN,
-            Self::Revoked => StatusCode::UNAUTHORIZED,
+            Self::NoKey | Self::Revoked => StatusCode::UNAUTHORIZED,
+            Self::KeyScope | Self::Foreign(_) | Self::RoomForbidden | Self::Banned => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -194,6 +221,7 @@ impl Refusal {
             | Self::ShardBusy
             | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::Excess(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Silent
             | Self::Evicted
             | Self::Lost
@@ -207,6 +235,9 @@ impl Refusal {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
+            Self::ProxyProtocol => {
+                "a connection from there begins with a header of the PROXY protocol"
+            }
             Self::Malformed => "the request is not valid HTTP/1.1",
             Self::Host => "exactly one Host field with a host name is needed",
             Self::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
@@ -225,6 +256,17 @@ impl Refusal {
             Self::Foreign(Foreign::Origin) => {
                 "this server answers only pages of this machine: it has no authentication"
             }
+            Self::Foreign(Foreign::UnlistedHost) => {
+                "this server does not answer under that host name"
+            }
+            Self::Foreign(Foreign::UnlistedOrigin) => {
+                "this server does not answer pages of that site"
+            }
+            Self::Foreign(Foreign::NoOrigin) => {
+                "this server answers programs, which name no origin, only if they show a token"
+            }
+            Self::NoKey => "show a key: Authorization: Bearer ...",
+            Self::KeyScope => "this key is not good for that",
             Self::TwoTokens => "there must be one token, in one place",
             Self::NoToken => "this path needs a token",
             Self::Token(error) => error.text(),
@@ -236,6 +278,7 @@ impl Refusal {
             Self::Version => "this server speaks version 13 of the WebSocket protocol",
             Self::UpgradeRequired => "this path speaks WebSocket: open it with new WebSocket(url)",
             Self::HeaderTooLarge => "the request has too many or too large header fields",
+            Self::Excess(excess) => excess.text(),
             Self::ConnectionsMax => "the server is full",
             Self::Draining => "the server is stopping",
             Self::ShardBusy => "the server is busy",
@@ -266,6 +309,9 @@ impl Refusal {
             Self::Method { allow } => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allow));
             }
+            Self::NoKey => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
             Self::Version | Self::UpgradeRequired => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -277,7 +323,11 @@ impl Refusal {
             Self::Token(error) if error != TokenError::KeysUnavailable => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
-            Self::ConnectionsMax | Self::Draining | Self::ShardBusy | Self::Token(_) => {
+            Self::Excess(_)
+            | Self::ConnectionsMax
+            | Self::Draining
+            | Self::ShardBusy
+            | Self::Token(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
             }
             _ => {}

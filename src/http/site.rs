@@ -6,7 +6,10 @@ use hyper::server::conn::http1;
 use tokio::runtime::Handle;
 
 use crate::{
-    gate::{auth::Authenticator, origin::OriginRule},
+    gate::{
+        addresses::Addresses, auth::Authenticator, origin::OriginRule, proxies::Proxies,
+        turnstile::Turnstile,
+    },
     http::{
         connections::Connections, credentials::TokenPlaces, pages::Pages, readiness::Readiness,
         refusal, routes::Routes,
@@ -39,6 +42,10 @@ pub struct Settings {
     pub limits: Limits,
     /// Whom the server answers.
     pub origin_rule: OriginRule,
+    /// The counts of those who come in, and their bounds.
+    pub turnstile: Arc<Turnstile>,
+    /// Whose word on a client's address is taken.
+    pub proxies: Proxies,
     /// Who knows who somebody is.
     pub authenticator: Arc<Authenticator>,
     /// Where tokens may be.
@@ -60,6 +67,8 @@ pub struct Site {
     pub(super) routes: Routes,
     pub(super) limits: Limits,
     pub(super) origin_rule: OriginRule,
+    pub(super) turnstile: Arc<Turnstile>,
+    pub(super) proxies: Proxies,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) token_places: TokenPlaces,
     pub(super) pages: Pages,
@@ -81,6 +90,8 @@ impl Site {
             routes: settings.routes,
             limits: settings.limits,
             origin_rule: settings.origin_rule,
+            turnstile: settings.turnstile,
+            proxies: settings.proxies,
             authenticator: settings.authenticator,
             token_places: settings.token_places,
             pages: Pages::new(settings.demo),
@@ -90,6 +101,12 @@ impl Site {
             tls: settings.tls,
             duration: metrics::histogram!(HANDSHAKE_DURATION),
         }
+    }
+
+    /// What is remembered of the addresses that the server is called from.
+    #[must_use]
+    pub fn addresses(&self) -> &Arc<Addresses> {
+        &self.turnstile.addresses
     }
 }
 

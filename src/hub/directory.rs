@@ -4,7 +4,7 @@
 //! shard set with plain atomic loads, so that no message takes a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
@@ -18,6 +18,8 @@ pub(crate) struct RoomEntry {
     pub(crate) id: u64,
     pub(crate) name: Arc<str>,
     pub(crate) shards: ShardSet,
+    /// Sessions that are members, on all shards.
+    members: AtomicUsize,
     /// Shards that are behind with the room's flush: nobody should publish to it.
     behind: ShardSet,
     /// Shards with publishers that wait until there are none of those.
@@ -27,7 +29,18 @@ pub(crate) struct RoomEntry {
 impl RoomEntry {
     fn new(id: u64, name: Arc<str>) -> Self {
         let [shards, behind, waiting] = std::array::from_fn(|_| ShardSet::default());
-        Self { id, name, shards, behind, waiting }
+        Self { id, name, shards, members: AtomicUsize::new(0), behind, waiting }
+    }
+
+    /// Counts one more member; false, and nothing counted, if there are `max` already.
+    pub(crate) fn add_member(&self, max: usize) -> bool {
+        let add = |members| (members < max).then_some(members + 1);
+        self.members.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Counts one member less.
+    pub(crate) fn remove_member(&self) {
+        self.members.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Says that `shard` is behind.
@@ -62,27 +75,39 @@ impl RoomEntry {
 pub(crate) struct Directory {
     routes: Box<[DashMap<Arc<str>, Arc<RoomEntry>>]>,
     next_id: AtomicU64,
+    /// Rooms of all routes.
+    rooms: AtomicUsize,
 }
 
 impl Directory {
     pub(crate) fn new(routes: usize) -> Self {
-        Self { routes: (0..routes).map(|_| DashMap::new()).collect(), next_id: AtomicU64::new(0) }
+        let routes = (0..routes).map(|_| DashMap::new()).collect();
+        Self { routes, next_id: AtomicU64::new(0), rooms: AtomicUsize::new(0) }
     }
 
-    /// Says that `shard` has members of the room now, and makes the room if it is the first.
-    pub(crate) fn enter(&self, route: usize, name: &str, shard: usize) -> Arc<RoomEntry> {
+    /// Says that `shard` has members of the room now, and makes the room if it is the first. `None`, and nothing done,
+    /// if it would be one room more than `rooms_max`.
+    pub(crate) fn enter(
+        &self,
+        route: usize,
+        name: &str,
+        shard: usize,
+        rooms_max: usize,
+    ) -> Option<Arc<RoomEntry>> {
         let name: Arc<str> = name.into();
         match self.routes[route].entry(name.clone()) {
             Slot::Occupied(room) => {
                 room.get().shards.insert(shard);
-                room.get().clone()
+                Some(room.get().clone())
             }
             Slot::Vacant(slot) => {
+                let add = |rooms| (rooms < rooms_max).then_some(rooms + 1);
+                self.rooms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).ok()?;
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 let entry = Arc::new(RoomEntry::new(id, name));
                 entry.shards.insert(shard);
                 slot.insert(entry.clone());
-                entry
+                Some(entry)
             }
         }
     }
@@ -91,10 +116,13 @@ impl Directory {
     pub(crate) fn exit(&self, route: usize, entry: &RoomEntry, shard: usize) {
         let map = &self.routes[route];
         // Under the map's own lock, so that a first join elsewhere cannot fall between the look and the removal.
-        map.remove_if(&entry.name, |_, found| {
+        let removed = map.remove_if(&entry.name, |_, found| {
             found.shards.remove(shard);
             found.shards.is_empty()
         });
+        if removed.is_some() {
+            self.rooms.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// The room, if anybody is in it.
@@ -104,7 +132,7 @@ impl Directory {
 
     /// Rooms with a member on this node.
     pub(crate) fn len(&self) -> usize {
-        self.routes.iter().map(DashMap::len).sum()
+        self.rooms.load(Ordering::Relaxed)
     }
 
     /// Gives memory back that a crowd of rooms left behind.
@@ -124,15 +152,33 @@ mod tests {
     #[test]
     fn a_room_lives_from_its_first_shard_to_its_last() {
         let directory = Directory::new(2);
-        let room = directory.enter(0, "a", 3);
-        assert_eq!(directory.enter(0, "a", 127).id, room.id);
-        assert_ne!(directory.enter(1, "a", 0).id, room.id, "routes are namespaces");
+        let enter =
+            |route, shard| directory.enter(route, "a", shard, usize::MAX).expect("there is room");
+        let room = enter(0, 3);
+        assert_eq!(enter(0, 127).id, room.id);
+        assert_ne!(enter(1, 0).id, room.id, "routes are namespaces");
         assert_eq!(room.shards.iter().collect::<Vec<_>>(), [3, 127]);
         directory.exit(0, &room, 3);
         assert!(directory.find(0, "a").is_some());
         directory.exit(0, &room, 127);
         assert!(directory.find(0, "a").is_none());
-        assert_ne!(directory.enter(0, "a", 3).id, room.id, "ids are not used again");
+        assert_ne!(enter(0, 3).id, room.id, "ids are not used again");
+    }
+
+    #[test]
+    fn rooms_are_bounded_and_members_of_each() {
+        let directory = Directory::new(2);
+        let first = directory.enter(0, "a", 0, 2).expect("there is room");
+        assert!(directory.enter(1, "a", 0, 2).is_some());
+        assert!(directory.enter(0, "b", 0, 2).is_none());
+        assert!(directory.enter(0, "a", 1, 2).is_some(), "a room that is there is no further one");
+        assert_eq!(directory.len(), 2);
+        directory.exit(0, &first, 0);
+        directory.exit(0, &first, 1);
+        assert!(directory.enter(0, "b", 0, 2).is_some());
+        assert!(first.add_member(2) && first.add_member(2) && !first.add_member(2));
+        first.remove_member();
+        assert!(first.add_member(2));
     }
 
     #[test]

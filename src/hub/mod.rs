@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::gate::standing::Standings;
+use crate::gate::users::Users;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Port, Request};
 use crate::hub::orders::Places;
@@ -29,6 +30,8 @@ pub(crate) struct Hub {
     pub(crate) directory: Directory,
     pub(crate) ports: Box<[Arc<Port>]>,
     pub(crate) placement: Placement,
+    /// Sessions of each authenticated user.
+    pub(crate) users: Arc<Users>,
     /// Who may not come in, or say nothing.
     pub(crate) standings: Standings,
     /// Room for what is to be done about users.
@@ -44,6 +47,7 @@ impl Hub {
             directory,
             placement: Placement::new(ports.len()),
             ports,
+            users: Arc::default(),
             standings: Standings::new(),
             places: Places::new(),
             abandoned: AtomicBool::new(false),
@@ -133,6 +137,7 @@ mod tests {
                 room: None,
                 access: None,
             },
+            place: None,
         })
     }
 

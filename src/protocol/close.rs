@@ -51,6 +51,8 @@ pub enum CloseReason {
     HeartbeatTimeout,
     /// The server is stopping (1001).
     Shutdown,
+    /// The peer sent more messages or bytes a second than it may, and went on (4429).
+    RateLimited,
     /// The peer did not show in time who it is, or what it showed does not count, or no more (4401).
     Unauthenticated(&'static str),
     /// The peer may not be here (4403).
@@ -63,7 +65,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 14] = [
+    pub const LABELS: [&'static str; 15] = [
         "peer",
         "lost",
         "handler",
@@ -78,6 +80,7 @@ impl CloseReason {
         "forbidden",
         "removed",
         "tls",
+        "rate_limited",
     ];
 
     /// The position of this reason in [`LABELS`](Self::LABELS).
@@ -96,6 +99,7 @@ impl CloseReason {
             Self::SlowReader => 7,
             Self::HeartbeatTimeout => 8,
             Self::Shutdown => 9,
+            Self::RateLimited => 14,
             Self::Unauthenticated(_) => 10,
             Self::Forbidden(_) => 11,
             Self::Removed(_) => 12,
@@ -121,7 +125,14 @@ impl CloseReason {
     /// Whether the peer broke the protocol or a limit.
     #[must_use]
     pub const fn is_violation(&self) -> bool {
-        matches!(self, Self::Protocol(_) | Self::InvalidUtf8 | Self::TooBig | Self::MessageTimeout)
+        matches!(
+            self,
+            Self::Protocol(_)
+                | Self::InvalidUtf8
+                | Self::TooBig
+                | Self::MessageTimeout
+                | Self::RateLimited
+        )
     }
 
     /// Whether what is queued for the peer still goes out ahead of the Close.
@@ -151,6 +162,7 @@ impl CloseReason {
             Self::SlowReader => Close::new(CloseCode::Again, "reading too slowly"),
             Self::HeartbeatTimeout => Close::new(4408_u16, "no heartbeat"),
             Self::Shutdown => Close::new(CloseCode::Away, "server is stopping"),
+            Self::RateLimited => Close::new(4429_u16, "too much, too fast"),
             Self::Unauthenticated(why) => Close::new(4401_u16, *why),
             Self::Forbidden(why) => Close::new(FORBIDDEN, *why),
         })

@@ -1,6 +1,9 @@
 //! The relay, the protocol of the plain tutorial client: each message goes verbatim to every other session of the
 //! room. Nothing is stored; one sender's messages arrive in the order in which it sent them.
 
+use std::sync::Arc;
+
+use crate::gate::access::Access;
 use crate::gate::permissions::Right;
 use crate::protocol::{
     Close, CloseReason, Context, FORBIDDEN, Handler, Message, Permit, Request, SessionId,
@@ -8,6 +11,9 @@ use crate::protocol::{
 
 /// The room of a path that names none.
 pub(crate) const LOBBY: &str = "lobby";
+
+/// The close code for whoever does not get into its room: too many.
+const NO_ROOM: u16 = 4429;
 
 /// The handler of `/` and `/relay/{room}`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,8 +37,12 @@ fn notice(what: &str, session: SessionId) -> String {
 
 impl Handler for Relay {
     fn open(&self, session: &mut Context<'_>, request: &Request) {
-        if session.join(request.room.as_deref().unwrap_or(LOBBY)) {
+        let room = request.room.as_deref().unwrap_or(LOBBY);
+        let may_join = |access: &Arc<Access>| access.permissions.of_room(room).has(Right::Join);
+        if session.join(room) {
             self.announce("join", session);
+        } else if request.access.as_ref().is_none_or(may_join) {
+            session.close(Close::new(NO_ROOM, "no room for another member, or another room"));
         } else {
             session.close(Close::new(FORBIDDEN, "this user may not be in this room"));
         }

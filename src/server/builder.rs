@@ -14,7 +14,7 @@ use crate::descriptors::Descriptors;
 use crate::exposition::Exposition;
 use crate::gate::access::Access;
 use crate::gate::auth::Authenticator;
-use crate::gate::origin::OriginRule;
+use crate::gate::origin::{Listed, OriginRule, Pages};
 use crate::gate::verify::Unverified;
 use crate::http::{
     Connections, Entrance, Limits, Readiness, Route, Routes, Settings, Site, TokenPlaces,
@@ -197,6 +197,7 @@ impl Builder {
             authorize: admission.authorize,
             protocols: self.protocols,
         };
+        let addresses = Arc::clone(shared.site.addresses());
         let (shards, metrics) = shared.shards(listeners, polls);
         let mut server = Server {
             address,
@@ -212,8 +213,8 @@ impl Builder {
             config: self.config,
             tls: None,
         };
-        let admin_tls = server.speak(tls);
-        server.serve_operators(admin, admin_tls, exposition, metrics);
+        let tls = server.speak(tls);
+        server.serve_operators((admin, tls), exposition, metrics, addresses);
         Ok(server)
     }
 }
@@ -267,6 +268,8 @@ fn site(
         routes,
         limits: handshake_limits(config),
         origin_rule: origin_rule(config),
+        turnstile: Arc::new(wiring::turnstile(config)),
+        proxies: wiring::proxies(config),
         authenticator,
         token_places: token_places(config),
         demo: config.shows_demo(),
@@ -308,11 +311,19 @@ fn token_places(config: &Config) -> TokenPlaces {
     TokenPlaces { cookie: auth.cookie.clone(), query_parameter: auth.query_parameter.clone() }
 }
 
-/// A loopback address that nobody has to authenticate at is for this machine's own programs and pages.
+/// What the operator lists; without a list an open loopback address is for this machine's own programs and pages.
 fn origin_rule(config: &Config) -> OriginRule {
-    if config.server.listen.ip().to_canonical().is_loopback() && !config.auth.open_to_network {
-        OriginRule::Loopback
-    } else {
-        OriginRule::Any
+    let origins = &config.origins;
+    let is_open = config.auth.open_to_network;
+    let is_listed = !origins.allowed.is_empty() || !origins.hosts.is_empty();
+    if !is_listed && config.is_private() {
+        return OriginRule::Loopback;
     }
+    let pages = match is_open {
+        _ if !origins.allowed.is_empty() => Pages::Of(origins.allowed.clone()),
+        true => Pages::Any,
+        false => Pages::Own,
+    };
+    let lets_programs_in = origins.missing_allowed || pages == Pages::Any;
+    OriginRule::Listed(Arc::new(Listed { pages, hosts: origins.hosts.clone(), lets_programs_in }))
 }

@@ -25,6 +25,8 @@ use tokio::runtime::Runtime;
 
 use crate::config::Config;
 use crate::exposition::Exposition;
+use crate::gate::addresses::Addresses;
+use crate::gate::keys::Keys;
 use crate::handle::Handle;
 use crate::http::{Admin, Phase, serve_admin};
 use crate::log::figures::Figures;
@@ -206,20 +208,22 @@ impl Server {
 
     fn serve_operators(
         &self,
-        listener: TcpListener,
-        tls: Option<Acceptor>,
+        (listener, tls): (TcpListener, Option<Acceptor>),
         exposition: Exposition,
         shards: Vec<ShardMetrics>,
+        addresses: Arc<Addresses>,
     ) {
         let admin = Admin {
             metrics: exposition.clone(),
             readiness: Arc::clone(&self.stopper.readiness),
+            keys: Keys::new(self.config.server.admin_keys.clone()),
             tls,
         };
         // Where there is no log its metrics are there all the same.
         let counters = self.log.as_ref().map(|log| log.log().counters()).unwrap_or_default();
         let hub = Arc::clone(&self.stopper.hub);
         self.runtime.spawn(telemetry::run(exposition, shards, Figures::new(counters), hub));
+        self.runtime.spawn(telemetry::watch(addresses, Arc::clone(&self.stopper.hub)));
         self.runtime.spawn(async move {
             if let Err(error) = serve_admin(listener, admin).await {
                 tracing::error!(%error, "the admin address is not served");

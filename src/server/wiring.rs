@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use mio::{Poll, Waker};
 
-use crate::config::Config;
+use crate::config::{Config, ProxyHeader};
+use crate::gate::addresses::AddressLimits;
+use crate::gate::proxies::{Header, Proxies};
+use crate::gate::rate::Rate;
+use crate::gate::turnstile::Turnstile;
+use crate::gate::users::Users;
 use crate::http::{Door, Site};
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
 use crate::server::start_error::StartError;
 use crate::shard::chat::reads::READS_MAX;
+use crate::shard::seats::Rates;
 use crate::shard::state::Bounds;
 use crate::shard::{WAKER, listener, ticks};
 
@@ -66,7 +72,9 @@ pub(super) fn hub(config: &Config, routes: usize, shards: usize) -> io::Result<(
         ports.push(port);
         polls.push((poll, mailbox));
     }
-    Ok((Arc::new(Hub::new(Directory::new(routes), ports.into())), polls))
+    let mut hub = Hub::new(Directory::new(routes), ports.into());
+    hub.users = Arc::new(Users::new(bound(config.limits.connections_per_user_max)));
+    Ok((Arc::new(hub), polls))
 }
 
 /// The door of one shard.
@@ -78,6 +86,41 @@ pub(super) fn door(site: &Arc<Site>, shard: usize, hub: &Arc<Hub>) -> Door {
     Door::new(Arc::clone(site), shard, Arc::new(adopt), Arc::new(has_room))
 }
 
+/// 0 is no bound.
+const fn bound(max: usize) -> usize {
+    if max == 0 { usize::MAX } else { max }
+}
+
+/// Whose word on a client's address is taken.
+pub(super) fn proxies(config: &Config) -> Proxies {
+    let header = match config.server.proxy_header {
+        ProxyHeader::Off => Header::Off,
+        ProxyHeader::XForwardedFor => Header::XForwardedFor,
+        ProxyHeader::Forwarded => Header::Forwarded,
+    };
+    let networks = config.server.proxies.clone();
+    Proxies { networks, header, speaks_protocol: config.server.proxy_protocol }
+}
+
+/// The counts of those who come in, with the bounds on one address and one user.
+pub(super) fn turnstile(config: &Config) -> Turnstile {
+    let limits = &config.limits;
+    let addresses = AddressLimits {
+        connections_max: bound(limits.connections_per_address_max),
+        pending_max: bound(limits.pending_handshakes_per_address_max),
+        handshakes: Rate::new(
+            limits.handshakes_per_address_per_sec,
+            limits.handshakes_per_address_burst,
+        ),
+        failures: Rate::within(
+            limits.auth_failures_per_address_max,
+            limits.auth_failures_window_secs,
+        ),
+        exempts_loopback: config.exempts_loopback(),
+    };
+    Turnstile::new(addresses)
+}
+
 /// The bounds that every shard enforces.
 pub(super) fn bounds(config: &Config) -> Bounds {
     let limits = &config.limits;
@@ -85,6 +128,13 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         message_bytes_max: limits.message_bytes_max,
         outbox_bytes_max: limits.outbox_bytes_max,
         rooms_per_session_max: limits.rooms_per_session_max,
+        rooms_max: limits.rooms_max,
+        room_members_max: limits.room_members_max,
+        rates: Rates {
+            messages: Rate::new(limits.messages_per_sec, limits.messages_burst),
+            bytes: Rate::new(limits.bytes_per_sec, limits.bytes_burst),
+            strikes_max: u32::try_from(limits.messages_burst).unwrap_or(u32::MAX),
+        },
         message_timeout_ticks: ticks(limits.message_timeout_secs),
         heartbeat_ticks: ticks(limits.heartbeat_secs),
         heartbeat_timeout_ticks: ticks(limits.heartbeat_timeout_secs),

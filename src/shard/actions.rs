@@ -21,6 +21,23 @@ const ROOM_NEXT_BYTES_MAX: usize = 1024 * 1024;
 /// they are to pause, that one room's flood does not hold up what the batches bring to others.
 const ROOM_NEXT_BYTES_STOP: usize = 4 * 1024 * 1024;
 
+/// Why a session did not become a member. Each is a value of the label `reason` of `uproar_joins_refused_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// It is in `limits.rooms_per_session_max` rooms.
+    Session,
+    /// There are `limits.rooms_max` rooms.
+    Rooms,
+    /// The room has `limits.room_members_max` members.
+    Members,
+    /// The user may not be there.
+    Forbidden,
+}
+
+impl NoRoom {
+    pub(crate) const LABELS: [&'static str; 4] = ["session_rooms", "rooms", "members", "forbidden"];
+}
+
 /// What a handler's context acts through: the shard, on behalf of one session.
 pub(crate) struct Desk<'a> {
     pub(crate) state: &'a mut State,
@@ -57,7 +74,7 @@ impl Actions for Desk<'_> {
     }
 
     fn join(&mut self, room: &str) -> bool {
-        !self.is_over() && self.state.join(self.slot, room)
+        !self.is_over() && self.state.join(self.slot, room).is_ok()
     }
 
     fn leave(&mut self, room: &str) {
@@ -256,18 +273,24 @@ impl State {
         }
     }
 
-    pub(crate) fn join(&mut self, slot: u32, name: &str) -> bool {
+    pub(crate) fn join(&mut self, slot: u32, name: &str) -> Result<(), NoRoom> {
         if self.joined_room(slot, name).is_some() {
-            return true;
+            return Ok(());
         }
         let count = self.sessions[slot as usize].membership_count();
-        if count >= self.bounds.rooms_per_session_max
-            || !self.rights_for(slot, name).has(Right::Join)
-        {
-            return false;
+        if count >= self.bounds.rooms_per_session_max {
+            return Err(self.count_refused(NoRoom::Session));
         }
-        self.join_beyond(slot, name);
-        true
+        if !self.rights_for(slot, name).has(Right::Join) {
+            return Err(self.count_refused(NoRoom::Forbidden));
+        }
+        self.join_within(slot, name)
+    }
+
+    /// Counts a join that was refused.
+    pub(crate) fn count_refused(&mut self, why: NoRoom) -> NoRoom {
+        self.counters.joins_refused[why as usize] += 1;
+        why
     }
 
     /// The room of that name, if the session is a member.
@@ -277,14 +300,41 @@ impl State {
         session.memberships().any(|member| member.room == room).then_some(room)
     }
 
-    /// Makes a session a member that is none yet, whatever the bound on its rooms.
+    /// Makes a session a member that is none yet, whatever the bounds.
     pub(crate) fn join_beyond(&mut self, slot: u32, name: &str) {
+        // Nothing but a bound keeps anybody out.
+        let _ = self.make_member(slot, name, (usize::MAX, usize::MAX));
+    }
+
+    /// Makes a session a member that is none yet, within the bounds on all rooms and on the members of each.
+    pub(crate) fn join_within(&mut self, slot: u32, name: &str) -> Result<(), NoRoom> {
+        let bounds = (self.bounds.rooms_max, self.bounds.room_members_max);
+        self.make_member(slot, name, bounds).map_err(|why| self.count_refused(why))
+    }
+
+    fn make_member(
+        &mut self,
+        slot: u32,
+        name: &str,
+        (rooms_max, members_max): (usize, usize),
+    ) -> Result<(), NoRoom> {
         let route = self.sessions[slot as usize].route;
-        let room = self.rooms.find(route, name);
-        let room = room.unwrap_or_else(|| {
-            let entry = self.hub.directory.enter(usize::from(route), name, self.shard);
-            self.rooms.add(route, entry)
-        });
+        let room = match self.rooms.find(route, name) {
+            Some(room) if !self.rooms.get(room).entry.add_member(members_max) => {
+                return Err(NoRoom::Members);
+            }
+            Some(room) => room,
+            None => {
+                let directory = &self.hub.directory;
+                let entry = directory.enter(usize::from(route), name, self.shard, rooms_max);
+                let entry = entry.ok_or(NoRoom::Rooms)?;
+                if !entry.add_member(members_max) {
+                    directory.exit(usize::from(route), &entry, self.shard);
+                    return Err(NoRoom::Members);
+                }
+                self.rooms.add(route, entry)
+            }
+        };
         let rights = self.rights_for(slot, name);
         let membership = self.rooms.join(room, slot, rights);
         let session = &mut self.sessions[slot as usize];
@@ -297,6 +347,7 @@ impl State {
             session.extra().rooms.push(membership);
             session.set(flag::MANY_ROOMS);
         }
+        Ok(())
     }
 
     pub(crate) fn leave(&mut self, slot: u32, room: u32) {
@@ -324,6 +375,7 @@ impl State {
     }
 
     fn end_membership(&mut self, membership: Membership) {
+        self.rooms.get(membership.room).entry.remove_member();
         if self.rooms.leave(membership, &mut self.sessions) {
             self.forget_room(membership.room);
         }

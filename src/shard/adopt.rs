@@ -4,6 +4,7 @@ use std::net::TcpStream;
 
 use bytes::Bytes;
 
+use crate::gate::turnstile::Place;
 use crate::protocol::Request;
 use crate::tls::Channel;
 
@@ -22,4 +23,6 @@ pub struct Adopt {
     pub route: usize,
     /// The request, for the handler's `open`.
     pub request: Request,
+    /// What the session has taken of what is bounded by address and user; `None` for one that is bounded by nothing.
+    pub place: Option<Box<Place>>,
 }

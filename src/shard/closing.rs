@@ -177,6 +177,7 @@ impl State {
     fn remove(&mut self, slot: u32) {
         self.discard(slot, |_| true);
         let session = self.sessions.remove(slot as usize);
+        self.seats.take(slot);
         if session.has(flag::TLS) {
             self.remove_channel(slot);
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
+use crate::shard::actions::NoRoom;
+use crate::shard::seats::Limited;
 
 /// Histogram buckets per doubling of the value.
 const STEPS_PER_OCTAVE: usize = 4;
@@ -107,6 +109,10 @@ pub(crate) struct Counters {
     pub(crate) batches_out: u64,
     pub(crate) mailbox_full: u64,
     pub(crate) pauses: u64,
+    /// Times that a session sent more than it may, by which bound.
+    pub(crate) limited: [u64; Limited::LABELS.len()],
+    /// Joins refused, by why.
+    pub(crate) joins_refused: [u64; NoRoom::LABELS.len()],
     /// Errors that chat sessions were answered with, by code.
     pub(crate) errors: [u64; Code::ALL.len()],
     /// Times a session became so slow that its rooms' messages are read from the log for it.

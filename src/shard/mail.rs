@@ -6,6 +6,8 @@ use std::sync::Arc;
 use mio::Interest;
 use mio::net::TcpStream;
 
+use crate::gate::addresses::Excess;
+use crate::gate::users::UserPlace;
 use crate::http::Refusal;
 use crate::hub::mailbox::{Control, Request};
 use crate::protocol::{CloseReason, Context};
@@ -153,11 +155,15 @@ impl Shard {
 
     /// Makes a session of an upgraded connection.
     fn adopt(&mut self, adopt: Adopt) {
-        let Adopt { stream, channel, response, leftover, route, mut request } = adopt;
+        let Adopt { stream, channel, response, leftover, route, mut request, place } = adopt;
         let mut stream = TcpStream::from_std(stream);
         if let Some(refusal) = self.state.admit(&mut request) {
             return self.turn_away(&stream, channel, refusal);
         }
+        let user = match self.user_place(&request) {
+            Ok(user) => user,
+            Err(excess) => return self.turn_away(&stream, channel, Refusal::Excess(excess)),
+        };
         let entry = self.state.sessions.vacant_entry();
         let slot = entry.key() as u32;
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -168,6 +174,12 @@ impl Shard {
         let tick = self.state.tick;
         self.state.generation = self.state.generation.wrapping_add(1);
         entry.insert(Session::new(stream, self.state.generation, route as u16, tick));
+        if let Some(place) = place {
+            self.state.seats.put(slot, place);
+        }
+        if let Some(user) = user {
+            self.state.seats.place(slot).set_user(user);
+        }
         if let Some(channel) = channel {
             self.state.add_channel(slot, channel);
         }
@@ -183,6 +195,13 @@ impl Shard {
         if self.stopping.is_some() {
             self.state.doom(slot, CloseReason::Shutdown);
         }
+    }
+
+    /// A place among the sessions of the user who asks, if it is known who that is.
+    fn user_place(&self, request: &crate::protocol::Request) -> Result<Option<UserPlace>, Excess> {
+        let identity = request.access.as_ref().map(|access| &access.identity);
+        let user = identity.filter(|identity| !identity.is_guest).map(|identity| &identity.user);
+        user.map(|user| self.state.hub.users.enter(user)).transpose()
     }
 
     /// Answers a handshake with a refusal instead.

@@ -8,7 +8,7 @@
 //! [`sealing`] is between sessions that speak TLS and their sockets.
 
 mod access;
-mod actions;
+pub(crate) mod actions;
 mod adopt;
 mod broadcast;
 mod budget;
@@ -24,7 +24,9 @@ mod output;
 mod pace;
 mod presence;
 mod reading;
+mod rests;
 mod sealing;
+pub(crate) mod seats;
 mod serve;
 pub(crate) mod service;
 mod session;
@@ -154,6 +156,7 @@ impl Shard {
             }
         }
         self.state.release_held();
+        self.state.end_rests();
         self.accept();
         self.make_room();
         self.read();
@@ -194,7 +197,9 @@ impl Shard {
         let waits = (!self.state.waiting.is_empty()).then_some(WAIT);
         let reads = self.state.chat.as_ref().and_then(|chat| chat.reads.due(now));
         let reads = reads.map(|due| due.saturating_duration_since(now));
-        [backs_off, waits, reads].into_iter().flatten().fold(until_tick, Duration::min)
+        let rests = self.state.next_rest_ends();
+        let rests = rests.map(|until| until.saturating_duration_since(now));
+        [backs_off, waits, reads, rests].into_iter().flatten().fold(until_tick, Duration::min)
     }
 
     fn accept(&mut self) {

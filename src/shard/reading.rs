@@ -142,20 +142,27 @@ impl State {
                 let session = &mut self.sessions[slot as usize];
                 session.messages = session.messages.wrapping_add(1);
                 let route = usize::from(session.route);
+                let bytes = message.payload().len();
                 let (id, routes) = (self.id(slot), Rc::clone(&self.routes));
                 match &routes[route] {
                     Service::Handler(handler) => {
                         let mut desk = Desk { state: self, slot };
                         handler.message(&mut Context::new(id, &mut desk), message);
+                        self.charge(slot, bytes);
                     }
                     Service::Chat => self.chat_message(slot, message),
                 }
             }
             Event::Ping(payload) => {
                 self.counters.control_in += 1;
+                let bytes = payload.len();
                 self.pong(slot, payload);
+                self.charge(slot, bytes);
             }
-            Event::Pong(_) => self.counters.control_in += 1,
+            Event::Pong(payload) => {
+                self.counters.control_in += 1;
+                self.charge(slot, payload.len());
+            }
             Event::Close(close) => {
                 self.counters.control_in += 1;
                 self.doom(slot, CloseReason::Peer(close));

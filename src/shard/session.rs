@@ -44,6 +44,8 @@ pub(crate) mod flag {
     pub(crate) const PAUSED_BY_LOG: u32 = 1 << 14;
     /// Waits for the log to be read for what it asked for.
     pub(crate) const PAUSED_BY_READS: u32 = 1 << 15;
+    /// Waits until what it sent is no longer more than it may.
+    pub(crate) const PAUSED_BY_RATE: u32 = 1 << 20;
     /// Waits for the token that it showed to be verified.
     pub(crate) const PAUSED_BY_TOKEN: u32 = 1 << 16;
     /// What it was let in with ends some time.
@@ -58,8 +60,12 @@ pub(crate) mod flag {
     /// Whatever keeps a session from being read.
     pub(crate) const PAUSED: u32 = PAUSED_BY_US | PAUSED_BY_OUTBOX;
     /// The same, where it is not for the peer to end it.
-    pub(crate) const PAUSED_BY_US: u32 =
-        PAUSED_BY_HUB | PAUSED_BY_ROOM | PAUSED_BY_LOG | PAUSED_BY_READS | PAUSED_BY_TOKEN;
+    pub(crate) const PAUSED_BY_US: u32 = PAUSED_BY_HUB
+        | PAUSED_BY_ROOM
+        | PAUSED_BY_LOG
+        | PAUSED_BY_READS
+        | PAUSED_BY_TOKEN
+        | PAUSED_BY_RATE;
     /// Whatever keeps a broadcast from going straight out of the room's buffer.
     pub(crate) const NOT_PLAIN: u32 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR | TLS;
 }

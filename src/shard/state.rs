@@ -1,6 +1,6 @@
 //! What a shard owns and every part of its turn works on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,7 +23,9 @@ use crate::shard::chat::{Chat, Settings};
 use crate::shard::counters::{Counters, RouteCounters};
 use crate::shard::members::Rooms;
 use crate::shard::presence::COUNT_SECS;
+use crate::shard::rests::Rest;
 use crate::shard::sealing::Channels;
+use crate::shard::seats::{Rates, Seats};
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::ticks;
@@ -38,6 +40,9 @@ pub(crate) struct Bounds {
     pub(crate) message_bytes_max: usize,
     pub(crate) outbox_bytes_max: usize,
     pub(crate) rooms_per_session_max: usize,
+    pub(crate) rooms_max: usize,
+    pub(crate) room_members_max: usize,
+    pub(crate) rates: Rates,
     pub(crate) message_timeout_ticks: u32,
     pub(crate) heartbeat_ticks: u32,
     pub(crate) heartbeat_timeout_ticks: u32,
@@ -80,6 +85,10 @@ pub(crate) struct State {
     pub(crate) full: usize,
     /// Sessions that are not read until other shards have caught up with a room, by the room's id.
     pub(crate) held: HashMap<u64, Held>,
+    /// What is kept of those sessions that are bounded by address, user or rate.
+    pub(crate) seats: Seats,
+    /// Sessions that are not read for a while, the first to be read again first.
+    pub(crate) resting: BinaryHeap<Rest>,
     /// Sessions to be ended at the next safe point, and why.
     pub(crate) doomed: Vec<(u32, CloseReason)>,
     pub(crate) counters: Counters,
@@ -156,6 +165,8 @@ impl State {
             waiting: VecDeque::new(),
             full: 0,
             held: HashMap::new(),
+            seats: Seats::new(Instant::now()),
+            resting: BinaryHeap::new(),
             doomed: Vec::new(),
             counters,
             steps: 0,
@@ -280,5 +291,6 @@ impl State {
         if self.sessions.capacity() > 4 * self.sessions.len() + SPARE_SESSIONS_MAX {
             self.sessions.shrink_to_fit();
         }
+        self.seats.shrink(self.sessions.capacity());
     }
 }

@@ -368,7 +368,7 @@ export class Uproar extends EventTarget {
   }
 
   #unwelcome(error, guest) {
-    if (error.code === 'unavailable') {
+    if (passes(error.code)) {
       this.#link.fail(error.retryAfterMs);
     } else if (error.code === 'bad_token' && guest !== undefined) {
       // A token of another server, or of this one before it lost its key: a new guest then.
@@ -593,7 +593,7 @@ export class Room extends EventTarget {
   }
 
   #refused(error) {
-    if (error.code === 'unavailable') {
+    if (passes(error.code)) {
       this.#entering = setTimeout(() => this.#enter(), patience(error, this.#wire.random));
     } else {
       this.#leave(error);
@@ -981,7 +981,7 @@ class Lane {
       if (this.#isRetired) this.#settle(request).reject(uncertain('the connection was lost while the room was left'));
     } else if (frame.type !== 'error') {
       this.#settle(request).resolve(frame);
-    } else if (frame.code === 'unavailable' && !this.#isRetired) {
+    } else if (passes(frame.code) && !this.#isRetired) {
       this.#wait(errorOf(frame));
     } else {
       this.#settle(request).reject(errorOf(frame));
@@ -1250,6 +1250,11 @@ function errorOf(frame) {
 
 function uncertain(why) {
   return new UproarError('uncertain', `${why}: whether the message was stored cannot be known`);
+}
+
+/** Whether what was refused is worth asking for again after a while, as it is. */
+function passes(code) {
+  return code === 'unavailable' || code === 'rate_limited';
 }
 
 /** How long to wait before an unavailable server is asked again: not all in the same moment, and none too early. */

@@ -9,6 +9,7 @@ pub mod chat;
 pub mod client;
 pub mod data_dir;
 pub mod dice;
+pub mod door;
 pub mod embedded;
 pub mod markdown;
 pub mod memory;

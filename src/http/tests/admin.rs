@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exposition::Exposition;
+use crate::gate::keys::{AccessKey, KeyHash, Keys};
 use crate::http::{Admin, admin, serve_admin};
 
 struct Operator {
@@ -19,12 +20,18 @@ fn operate(test: impl AsyncFnOnce(Operator)) {
             let admin = Admin {
                 metrics: Exposition::new(server.metrics.clone()),
                 readiness: Arc::clone(&readiness),
+                keys: Keys::new(vec![scraper()]),
                 tls: None,
             };
             tokio::spawn(serve_admin(listener, admin));
             test(Operator { address, readiness }).await;
         },
     );
+}
+
+/// What may scrape, by the key "secret".
+fn scraper() -> AccessKey {
+    format!("scraper:metrics:{}", KeyHash::of("secret")).parse().expect("a key")
 }
 
 impl Operator {
@@ -43,6 +50,25 @@ impl Operator {
             "{line} {host}: {answer}"
         );
     }
+}
+
+#[test]
+fn a_key_opens_what_it_is_good_for_under_any_name() {
+    operate(async |operator| {
+        let check = async |path, key, status| {
+            let lines = format!("Host: node1\r\nAuthorization: {key}\r\nConnection: close");
+            let answer = operator.ask(&format!("GET {path} HTTP/1.1\r\n{lines}\r\n\r\n")).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{key} {path}: {answer}");
+            assert_eq!(answer.contains("www-authenticate: Bearer"), status == 401, "{answer}");
+        };
+        check("/metrics", "Bearer secret", 200).await;
+        check("/metrics", "bearer secret", 200).await;
+        check("/healthz", "Bearer secret", 403).await;
+        let hash = format!("Bearer {}", KeyHash::of("secret"));
+        for wrong in ["Bearer", "Bearer ", "Bearer Secret", "secret", "Basic secret", &hash] {
+            check("/metrics", wrong, 401).await;
+        }
+    });
 }
 
 #[test]

@@ -25,7 +25,9 @@ use tokio::{
 };
 
 use crate::{
-    gate::{auth::Authenticator, origin::OriginRule},
+    gate::{
+        addresses::AddressLimits, auth::Authenticator, origin::OriginRule, turnstile::Turnstile,
+    },
     http::{
         Connections, Door, Entrance, Limits, Phase, Readiness, Route, Routes, Settings, Site,
         TokenPlaces,
@@ -51,6 +53,7 @@ struct Options {
     mailbox: usize,
     demo: bool,
     origin_rule: OriginRule,
+    address_limits: AddressLimits,
 }
 
 struct Server {
@@ -83,6 +86,7 @@ fn serve(options: impl FnOnce(&mut Options), test: impl AsyncFnOnce(Server)) {
                 mailbox: 64,
                 demo: true,
                 origin_rule: OriginRule::Loopback,
+                address_limits: AddressLimits::NONE,
             };
             options(&mut chosen);
             test(Server::start(chosen, metrics).await).await;
@@ -106,6 +110,8 @@ impl Server {
             routes: Routes::new(routes.into()).expect("the routes are right"),
             limits: options.limits,
             origin_rule: options.origin_rule,
+            turnstile: Arc::new(Turnstile::new(options.address_limits)),
+            proxies: Default::default(),
             authenticator: Arc::new(Authenticator::open()),
             token_places: TokenPlaces::default(),
             demo: options.demo,

@@ -57,6 +57,12 @@ codes! {
     NotJoined = "not_joined", "join the room first";
     /// The session is in as many rooms as it may be.
     TooManyRooms = "too_many_rooms", "this session is in as many rooms as it may be";
+    /// The room has as many members as it may have.
+    RoomFull = "room_full", "this room has as many members as it may have";
+    /// The server has as many rooms as it may have.
+    ServerFull = "server_full", "this server has as many rooms as it may have";
+    /// The session sends more than it may.
+    RateLimited = "rate_limited", "too many messages or bytes a second; nothing came of this one";
     /// The user may not do that.
     Forbidden = "forbidden", "this user may not do that";
     /// The room does not say who is in it.
@@ -95,6 +101,7 @@ impl Code {
                 | Self::Unavailable
                 | Self::TokenExpired
                 | Self::Muted
+                | Self::RateLimited
         )
     }
 }

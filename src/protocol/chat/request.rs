@@ -18,6 +18,16 @@ pub(crate) struct Incoming<'a> {
     pub(crate) request: Request<'a>,
 }
 
+impl Incoming<'_> {
+    /// The id of the message that is to be sent, if one is.
+    pub(crate) const fn client_id(&self) -> Option<ClientId> {
+        match &self.request {
+            Request::Send { client_id, .. } => Some(*client_id),
+            _ => None,
+        }
+    }
+}
+
 /// The messages that clients send.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Request<'a> {

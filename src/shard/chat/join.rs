@@ -8,6 +8,7 @@ use crate::protocol::chat::reply::{self, Messages};
 use crate::protocol::{Message, SessionId, frame};
 use crate::rooms::conversation::View;
 use crate::rooms::rules::PresenceMode;
+use crate::shard::actions::NoRoom;
 use crate::shard::chat::presence::Roster;
 use crate::shard::chat::room::ChatRoom;
 use crate::shard::chat::session::{Cursor, Opened, Reference, Stage, Want};
@@ -27,9 +28,18 @@ impl State {
         history: Option<u32>,
         reference: Reference,
     ) {
-        let Some(room) = self.enter(slot, view) else {
-            self.refuse(slot, Code::TooManyRooms, &reference);
-            return;
+        let room = match self.enter(slot, view) {
+            Ok(room) => room,
+            Err(why) => {
+                let code = match why {
+                    NoRoom::Session => Code::TooManyRooms,
+                    NoRoom::Rooms => Code::ServerFull,
+                    NoRoom::Members => Code::RoomFull,
+                    NoRoom::Forbidden => Code::Forbidden,
+                };
+                self.refuse(slot, code, &reference);
+                return;
+            }
         };
         self.reset(slot, room);
         let Some(chat) = &self.rooms.get(room).chat else { return };
@@ -38,19 +48,19 @@ impl State {
         self.want(slot, Want::Open { room, after, history });
     }
 
-    /// Puts a session into the room of a view. `None` if it is in too many.
-    fn enter(&mut self, slot: u32, view: &View) -> Option<u32> {
+    /// Puts a session into the room of a view, if there is room for it.
+    fn enter(&mut self, slot: u32, view: &View) -> Result<u32, NoRoom> {
         if let Some(room) = self.joined_room(slot, view.name()) {
-            return Some(room);
+            return Ok(room);
         }
         if !self.may_enter(slot, view) {
-            return None;
+            return Err(self.count_refused(NoRoom::Session));
         }
-        self.join_beyond(slot, view.name());
-        let room = self.joined_room(slot, view.name())?;
+        self.join_within(slot, view.name())?;
+        let room = self.joined_room(slot, view.name()).ok_or(NoRoom::Rooms)?;
         self.furnish(room, view);
         self.enter_presence(slot, room);
-        Some(room)
+        Ok(room)
     }
 
     /// Makes a room of the hub a chat room.

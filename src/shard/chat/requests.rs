@@ -20,12 +20,22 @@ pub(crate) const WANTS_MAX: usize = 32;
 impl State {
     /// Acts on a message of a chat session.
     pub(crate) fn chat_message(&mut self, slot: u32, message: Message<'_>) {
+        let rate = self.judge_rate(slot, message.payload().len());
         let Message::Text(text) = message else {
             let (code, message) = (Code::BadJson, "chat messages are text".into());
             self.reject(slot, &Rejection { code, message, reference: None, client_id: None });
             return;
         };
-        match parse(text) {
+        let parsed = parse(text);
+        if let Err(retry_after_ms) = rate {
+            let (reference, client_id) = match &parsed {
+                Ok(incoming) => (incoming.reference, incoming.client_id()),
+                Err(rejection) => (rejection.reference.as_deref(), rejection.client_id),
+            };
+            self.refuse_rate(slot, reference, client_id, retry_after_ms);
+            return;
+        }
+        match parsed {
             Ok(incoming) => {
                 let Some(chat) = &mut self.sessions[slot as usize].chat else { return };
                 chat.flood.good();

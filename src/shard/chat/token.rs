@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use crate::gate::access::Access;
+use crate::gate::addresses::Excess;
 use crate::gate::permissions::Right;
 use crate::gate::standing::Measure;
 use crate::gate::verify::{Purpose, Question, Shown, Unverified, Verdict, Verified};
-use crate::protocol::CloseReason;
+use crate::http::Refusal;
 use crate::protocol::chat::{Code, reply};
+use crate::protocol::{Close, CloseReason};
 use crate::rooms::conversation::{View, inbox};
 use crate::shard::chat::session::Reference;
 use crate::shard::chat::stored::RETRY_AFTER_MS;
@@ -49,11 +51,19 @@ impl State {
 
     fn welcome_verified(&mut self, slot: u32, verdict: Verdict, reference: Reference) {
         match verdict {
+            Ok(access) if self.seat_user(slot, &access.identity.user).is_err() => {
+                Refusal::Excess(Excess::UserConnections).count();
+                let close = Close::new(4429_u16, "this user has too many connections");
+                self.doom(slot, CloseReason::Handler(close));
+            }
             Ok(access) => {
                 self.set_access(slot, access);
                 self.welcome(slot, reference);
             }
-            Err(Unverified::Bad) => self.turn_away(slot, Code::BadToken, &reference),
+            Err(Unverified::Bad) => {
+                self.seats.note_failure(slot);
+                self.turn_away(slot, Code::BadToken, &reference);
+            }
             Err(Unverified::Unavailable) => self.refuse_for_now(slot, &reference),
         }
     }

@@ -317,7 +317,7 @@ fn what_gathers_for_a_room_is_bounded_whoever_publishes() {
 fn publishers_wait_for_the_other_shard() {
     let mut turns = Turns::new();
     let directory = &turns.shard.state.hub.directory;
-    let entry = directory.enter(0, "flood", 1);
+    let entry = directory.enter(0, "flood", 1, usize::MAX).expect("no bound");
     let mut publisher = turns.connect(ROOMS, "flood");
     let mut quiet = Quiet::new(&mut turns);
     entry.fall_behind(1);

@@ -8,7 +8,7 @@ const FRAMES: usize = 16;
 /// Sessions of one shard in two rooms that have members on the other shard too.
 fn senders(turns: &mut Turns) -> Vec<Peer> {
     for room in ["here", "there"] {
-        turns.shard.state.hub.directory.enter(ROOMS, room, 1);
+        turns.shard.state.hub.directory.enter(ROOMS, room, 1, usize::MAX);
     }
     (0..SENDERS).map(|_| turns.connect(ROOMS, "here+there")).collect()
 }

@@ -40,8 +40,9 @@ impl Pair {
     fn new(home: usize, members: usize) -> Self {
         let mut turns = Turns::new();
         // Rooms are numbered, and the number says which shard is the home.
-        (0..home)
-            .for_each(|at| drop(turns.shard.state.hub.directory.enter(ROOMS, &at.to_string(), 1)));
+        (0..home).for_each(|at| {
+            drop(turns.shard.state.hub.directory.enter(ROOMS, &at.to_string(), 1, usize::MAX))
+        });
         let peers = turns.crowd("hall", members);
         let entry = turns.room("hall");
         assert_eq!(entry.id as usize % 2, home);

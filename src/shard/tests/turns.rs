@@ -13,8 +13,10 @@ use crossbeam_channel::bounded;
 use mio::{Events, Poll, Waker};
 
 use super::peer::parse;
+use crate::gate::addresses::AddressLimits;
 use crate::gate::auth::Authenticator;
 use crate::gate::origin::OriginRule;
+use crate::gate::turnstile::Turnstile;
 use crate::http::{
     Connections, Door, Limits, Phase, Readiness, Routes, Settings, Site, TokenPlaces,
 };
@@ -24,6 +26,7 @@ use crate::hub::mailbox::{Batch, Capacity, Mailbox, Part, Port, mailbox};
 use crate::protocol::frame::encode;
 use crate::protocol::{Context, Echo, Handler, Message, Request};
 use crate::shard::counters::Counters;
+use crate::shard::seats::Rates;
 use crate::shard::service::Service;
 use crate::shard::state::{Bounds, Parts};
 use crate::shard::{Adopt, EVENTS_PER_TURN, Shard, WAKER, Wiring, listener};
@@ -139,6 +142,7 @@ impl Turns {
             leftover,
             route,
             request,
+            place: None,
         }));
         assert!(adopted.is_ok(), "the mailbox has room");
         Peer(client)
@@ -323,6 +327,9 @@ fn bounds() -> Bounds {
         message_bytes_max: 1 << 20,
         outbox_bytes_max: 1 << 30,
         rooms_per_session_max: 1000,
+        rooms_max: usize::MAX,
+        room_members_max: usize::MAX,
+        rates: Rates::default(),
         message_timeout_ticks: 10_000,
         heartbeat_ticks: 10_000,
         heartbeat_timeout_ticks: 20_000,
@@ -346,6 +353,8 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         routes: Routes::new(Vec::new()).expect("no routes"),
         limits,
         origin_rule: OriginRule::Loopback,
+        turnstile: Arc::new(Turnstile::new(AddressLimits::NONE)),
+        proxies: Default::default(),
         authenticator: Arc::new(Authenticator::open()),
         token_places: TokenPlaces::default(),
         demo: false,

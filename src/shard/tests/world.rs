@@ -19,6 +19,7 @@ use crate::hub::mailbox::{Capacity, Mailbox, Part, mailbox};
 use crate::protocol::{Actions, Close, Context, Handler, Message, Request, frame};
 use crate::shard::WAKER;
 use crate::shard::actions::Desk;
+use crate::shard::seats::Rates;
 use crate::shard::service::Service;
 use crate::shard::session::{Session, flag};
 use crate::shard::state::{Bounds, Parts, State};
@@ -69,7 +70,7 @@ impl World {
         let (((own, _), poll), ((other, elsewhere), other_poll)) = (port(), port());
         let directory = Directory::new(1);
         for room in (0..rooms).filter(|room| has_members_elsewhere(*room)) {
-            directory.enter(0, &name(room), 1);
+            directory.enter(0, &name(room), 1, usize::MAX);
         }
         let ports = [own, other].into();
         let hub = Arc::new(Hub::new(directory, ports));
@@ -78,6 +79,9 @@ impl World {
             message_bytes_max: 1 << 20,
             outbox_bytes_max: 1 << 30,
             rooms_per_session_max: rooms,
+            rooms_max: usize::MAX,
+            room_members_max: usize::MAX,
+            rates: Rates::default(),
             message_timeout_ticks: 1000,
             heartbeat_ticks: 1000,
             heartbeat_timeout_ticks: 2000,
