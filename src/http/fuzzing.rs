@@ -10,8 +10,11 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::gate::addresses::AddressLimits;
 use crate::gate::auth::Authenticator;
 use crate::gate::origin::OriginRule;
+use crate::gate::proxies::Proxies;
+use crate::gate::turnstile::Turnstile;
 use crate::http::reception::{Outcome, Reception};
 use crate::http::wire::Tap;
 use crate::http::{
@@ -82,6 +85,8 @@ impl Judge {
             authenticator: Arc::new(Authenticator::open()),
             token_places: TokenPlaces::default(),
             tls: None,
+            turnstile: Arc::new(Turnstile::new(AddressLimits::NONE)),
+            proxies: Proxies::default(),
         });
         Ok(Self { site: Arc::new(site), _runtime: runtime })
     }
@@ -91,7 +96,7 @@ impl Judge {
     pub fn judge(&self, bytes: &[u8]) -> Verdict {
         let tap = Tap::default();
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let reception = Reception::new(Arc::clone(&self.site), peer, tap.clone());
+        let reception = Reception::new(Arc::clone(&self.site), peer, None, tap.clone());
         let memory = Memory { input: bytes, answer: Vec::new() };
         let mut connection = self.site.http.serve_connection(memory, reception);
         let mut context = Context::from_waker(Waker::noop());
