@@ -142,6 +142,8 @@ fn count(server: &impl Counted) -> Result<f64> {
     control(server.pid(), "--dump=talk")?;
     let lasted = began.elapsed();
     control(server.pid(), "--zero")?;
+    // Nothing waits for this thread.
+    #[allow(clippy::disallowed_methods, reason = "the thread has nothing else to do")]
     std::thread::sleep(lasted);
     control(server.pid(), "--dump=silence")?;
     let (talk, silence) = (total(&server.counts(), 1)?, total(&server.counts(), 2)?);

@@ -51,7 +51,6 @@ fn malformed_requests() {
                 "GET / HTTP/1.1 x\r\nHost: localhost\r\n\r\n",
                 "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
                 "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-                "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}",
                 "GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
                 "GET / HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
                 "GET / HTTP/1.1\r\nHost: localhost\r\nX\r\n\r\n",
