@@ -45,7 +45,7 @@ pub(crate) mod flag {
     /// Waits for the log to be read for what it asked for.
     pub(crate) const PAUSED_BY_READS: u32 = 1 << 15;
     /// Waits until what it sent is no longer more than it may.
-    pub(crate) const PAUSED_BY_RATE: u32 = 1 << 20;
+    pub(crate) const PAUSED_BY_RATE: u32 = 1 << 21;
     /// Waits for the token that it showed to be verified.
     pub(crate) const PAUSED_BY_TOKEN: u32 = 1 << 16;
     /// What it was let in with ends some time.
@@ -254,6 +254,20 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_flags_are_one() {
+        let source = include_str!("session.rs");
+        let shifts = source.lines().filter_map(|line| {
+            let (_, shift) = line.split_once(": u32 = 1")?;
+            shift.trim_end_matches(';').trim_start_matches(" << ").parse::<u32>().ok().or(Some(0))
+        });
+        let mut shifts: Vec<u32> = shifts.collect();
+        let flags = shifts.len();
+        shifts.sort_unstable();
+        shifts.dedup();
+        assert!(flags > 16 && shifts.len() == flags, "{flags} flags, {shifts:?}");
+    }
 
     #[test]
     fn an_idle_session_is_small() {
