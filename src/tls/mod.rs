@@ -1,5 +1,5 @@
 //! TLS: rustls makes the handshake on threads of its own beside the control runtime, and what it agreed on becomes a
-//! [`Channel`], which makes and takes records in memory, for hyper first and for the session's shard from then on.
+//! `Channel`, which makes and takes records in memory, for hyper first and for the session's shard from then on.
 //!
 //! [`Acceptor`] has the rules of the handshake, `certificate` who the server is, and `reload` looks for a new
 //! certificate. `half` is one direction of a channel. Which connections speak TLS is decided by `http`; what a shard
