@@ -105,7 +105,8 @@ config! {
         messages_burst: u64 [1..=1_000_000 messages] = 500;
         /// Bytes of messages that one session may send in a second, in the long run.
         bytes_per_sec: u64 [0..=17_179_869_184 bytes] = 1_048_576;
-        /// Bytes of messages that one session may send at once, after a quiet time. At least message_bytes_max.
+        /// Bytes of messages that one session may send at once, after a quiet time. One message may be as large as
+        /// message_bytes_max in any case.
         bytes_burst: u64 [1..=17_179_869_184 bytes] = 4_194_304;
         /// Whether bounds on addresses and rates do not hold for programs of this machine, where nobody was let in but
         /// them: with server.listen a loopback address, auth.open_to_network false and no tokens in auth.modes.

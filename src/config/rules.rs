@@ -32,7 +32,6 @@ impl Config {
             all_may_read_what_one_may,
             wildcards_are_meant,
             proxies_are_named,
-            a_message_fits_its_burst,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
         let lists = rooms::problems(self).into_iter().chain(token_keys::problems(self));
@@ -181,14 +180,6 @@ fn all_may_read_what_one_may(config: &Config) -> Option<Problem> {
     })
 }
 
-fn a_message_fits_its_burst(config: &Config) -> Option<Problem> {
-    let limits = &config.limits;
-    (limits.bytes_per_sec > 0 && limits.bytes_burst < limits.message_bytes_max as u64).then(|| {
-        let reason = "a message larger than the burst could never be sent";
-        Problem::among(config, &["limits.bytes_burst", "limits.message_bytes_max"], reason)
-    })
-}
-
 fn proxies_are_named(config: &Config) -> Option<Problem> {
     (config.server.proxy_protocol && config.server.proxies.is_empty()).then(|| {
         let reason =
@@ -314,15 +305,6 @@ mod tests {
         let mut config = Config::default();
         named(&mut config);
         assert!(config.warnings()[0].starts_with("server.proxies"));
-    }
-
-    #[test]
-    fn a_message_must_fit_its_burst() {
-        check(
-            |c| c.limits.bytes_burst = 1000,
-            "limits.bytes_burst = 1000 and limits.message_bytes_max",
-        );
-        check(|c| (c.limits.bytes_burst, c.limits.bytes_per_sec) = (1000, 0), "");
     }
 
     #[test]

@@ -132,7 +132,11 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         room_members_max: limits.room_members_max,
         rates: Rates {
             messages: Rate::new(limits.messages_per_sec, limits.messages_burst),
-            bytes: Rate::new(limits.bytes_per_sec, limits.bytes_burst),
+            // A message larger than the burst could never be sent.
+            bytes: Rate::new(
+                limits.bytes_per_sec,
+                limits.bytes_burst.max(limits.message_bytes_max as u64),
+            ),
             strikes_max: u32::try_from(limits.messages_burst).unwrap_or(u32::MAX),
         },
         message_timeout_ticks: ticks(limits.message_timeout_secs),

@@ -6,7 +6,7 @@ use std::env;
 use std::process::Command;
 
 use crate::support::data_dir::DataDir;
-use crate::support::server::Server;
+use crate::support::server::{ADMIN_KEYS, Server};
 
 /// Set where the namespaces are there already.
 const INSIDE: &str = "TEST_IS_INSIDE";
@@ -79,7 +79,7 @@ impl Far {
             .args(["--net=/run/netns/far", env!("CARGO_BIN_EXE_uproar")])
             .args(["--listen", &self.address(), "--admin-listen", &format!("{FAR}:0")])
             .envs([("UPROAR_AUTH__OPEN_TO_NETWORK", "true")])
-            .envs([("UPROAR_SERVER__ADMIN_OPEN_TO_NETWORK", "true")])
+            .envs([("UPROAR_SERVER__ADMIN_KEYS", ADMIN_KEYS)])
             .envs(settings.iter().copied());
         command
     }
