@@ -80,6 +80,8 @@ impl Far {
             .args(["--listen", &self.address(), "--admin-listen", &format!("{FAR}:0")])
             .envs([("UPROAR_AUTH__OPEN_TO_NETWORK", "true")])
             .envs([("UPROAR_SERVER__ADMIN_KEYS", ADMIN_KEYS)])
+            // What one session sends at most is not what is looked at.
+            .envs([("UPROAR_LIMITS__MESSAGES_PER_SEC", "0"), ("UPROAR_LIMITS__BYTES_PER_SEC", "0")])
             .envs(settings.iter().copied());
         command
     }
