@@ -17,6 +17,7 @@
 //! ```
 
 mod annotated;
+mod callbacks;
 mod keys;
 mod layers;
 mod lines;
@@ -30,6 +31,7 @@ mod setting;
 mod suggestion;
 mod table;
 mod token_keys;
+mod webhooks;
 
 pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
 pub use crate::gate::auth::TokenKey;
@@ -37,9 +39,9 @@ pub use crate::gate::keys::{AccessKey, KeyHash, NoKey};
 pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
-    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
-    Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion,
-    Ungranted,
+    Announce, Auth, Callbacks, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel,
+    Mode, Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion,
+    Ungranted, WebhookEvent, Webhooks,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};
