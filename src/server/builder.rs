@@ -169,9 +169,7 @@ impl Builder {
         let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
-        let authenticator = self.config.authenticator().map_err(refused)?;
-        let callback = self.config.connect_callback().map_err(refused)?;
-        let authenticator = Arc::new(authenticator.with_callback(callback));
+        let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
         let webhooks = self.config.webhooks().map_err(refused)?;
         let admission = self.admission.with(&authenticator);
         let runtime = control_runtime()?;
