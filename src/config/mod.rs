@@ -1,10 +1,10 @@
 //! What can be set, and whether what was set makes sense.
 //!
 //! `keys` has every key with its default, bounds and meaning, `choices` the words that some of them take, `rooms` the keys
-//! of the rules for rooms,
-//! `token_keys` those of the keys that tokens are verified with, and `rules` what must hold between keys; `layers` puts
-//! a configuration together from a file, the environment and flags. A program that embeds the server needs none of
-//! the latter: `Config::default()` is complete, its fields are public, and the server checks it before it starts.
+//! of the rules for rooms, `token_keys` those of the keys that tokens are verified with, `callbacks` and `webhooks` what
+//! must hold for these, and `rules` what must hold between keys; `layers` puts a configuration together from a file,
+//! the environment and flags. A program that embeds the server needs none of the latter:
+//! `Config::default()` is complete, its fields are public, and the server checks it before it starts.
 //!
 //! ```
 //! let mut config = uproar::Config::default();
