@@ -5,7 +5,9 @@ use std::sync::{self, PoisonError};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
+use crate::gate::auth::callback;
 use crate::metrics::{self as names, Kind, METRICS, PROCESS_METRICS};
+use crate::{outbound, webhooks};
 
 /// Upper bounds of the buckets of every histogram, in seconds.
 const BUCKETS: [f64; 20] = [
@@ -43,6 +45,10 @@ impl Exposition {
         }
         let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
         names::describe();
+        // Whether or not they are configured.
+        outbound::register();
+        webhooks::register();
+        callback::register();
         metrics::gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let exposition = Self::new(recorder);
         *installed = Some(exposition.clone());

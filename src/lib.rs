@@ -51,6 +51,7 @@ pub mod gate;
 pub mod http;
 mod hub;
 mod log;
+mod outbound;
 pub mod protocol;
 pub mod rooms;
 mod shard;
@@ -78,6 +79,7 @@ mod panics;
 mod shutdown;
 mod telemetry;
 pub mod tls;
+mod webhooks;
 
 pub use config::Config;
 pub use gate::access::Access;

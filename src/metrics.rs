@@ -6,12 +6,14 @@ use crate::gate::auth;
 use crate::gate::standing::Measure;
 use crate::http::Refusal;
 use crate::log::figures::{QUEUES, RESULTS, SOURCES};
+use crate::outbound::{self, Purpose};
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
 use crate::shard::actions::NoRoom;
 use crate::shard::counters::{AcceptError, Drop};
 use crate::shard::seats::Limited;
 use crate::tls;
+use crate::webhooks;
 
 /// What kind of values a metric has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,22 @@ metrics! {
         "Accepts that failed.";
     TOKENS = "uproar_tokens_total", Counter, ["result"],
         "Tokens that were looked at, by what became of them.";
+    CONNECT_CALLBACKS = "uproar_connect_callbacks_total", Counter, ["result"],
+        "Handshakes that the connect callback was asked about, by its answer.";
+    OUTBOUND_REQUESTS = "uproar_outbound_requests_total", Counter, ["purpose", "result"],
+        "Requests that the server made itself, by what for and what became of them.";
+    OUTBOUND_DURATION = "uproar_outbound_duration_seconds", Histogram, ["purpose"],
+        "From such a request to the last byte of its answer, or to its failure.";
+    OUTBOUND_PENDING = "uproar_outbound_pending", Gauge, ["purpose"],
+        "Such requests on their way.";
+    OUTBOUND_BREAKER_OPEN = "uproar_outbound_breaker_open", Gauge, ["purpose"],
+        "1 while nothing but a try now and then is sent, because too many requests failed in a row.";
+    WEBHOOK_EVENTS = "uproar_webhook_events_total", Counter, ["result"],
+        "Events for the webhooks' receiver, by what became of them.";
+    WEBHOOK_RETRIES = "uproar_webhook_retries_total", Counter, [],
+        "Times that a batch of events was sent again, because it was not taken.";
+    WEBHOOK_LAG = "uproar_webhook_lag_positions", Gauge, [],
+        "How far the receiver is behind the end of the log, in positions, which have holes.";
     HANDSHAKES_PENDING = "uproar_handshakes_pending", Gauge, ["shard"],
         "Connections accepted and neither adopted nor refused yet.";
     HANDSHAKE_DURATION = "uproar_handshake_duration_seconds", Histogram, [],
@@ -201,6 +219,10 @@ impl Metric {
             ("reason", JOINS_REFUSED) => Some(&NoRoom::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
+            ("result", CONNECT_CALLBACKS) => Some(&auth::callback::ANSWERS),
+            ("result", OUTBOUND_REQUESTS) => Some(&outbound::RESULTS),
+            ("purpose", _) => Some(&Purpose::LABELS),
+            ("result", WEBHOOK_EVENTS) => Some(&webhooks::RESULTS),
             ("result", TOKENS) => Some(&auth::RESULTS),
             ("result", TLS_HANDSHAKES) => Some(&tls::RESULTS),
             ("result", TLS_RELOADS) => Some(&tls::RELOADS),

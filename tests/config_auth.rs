@@ -51,7 +51,7 @@ fn modes_that_make_no_sense_are_refused() {
         check(name, &format!("[auth]\nmodes = {modes}"), &[expected]);
     };
     check("none", "[]", "auth.modes = [] (a.toml line 2): nobody could come in");
-    check("word", "[\"jwt\"]", "must be a list of \"token\" and \"open\"");
+    check("word", "[\"jwt\"]", "must be a list of \"token\", \"callback\" and \"open\"");
     check("kind", "\"token\"", "auth.modes = \"token\" (a.toml line 2): must be a list of");
     check("twice", "[\"open\", \"open\"]", "one mode is there twice");
     check("order", "[\"open\", \"token\"]", "it must be the last");

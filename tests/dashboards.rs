@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use support::backend::{self, Backend, Reply};
 use support::chat::ChatClient;
 use support::client::Client;
 use support::server::Server;
@@ -324,12 +325,20 @@ const QUIET: [&str; 3] =
 #[test]
 fn prometheus_answers_every_query() {
     let (name, keys) = keys();
-    let takes_tokens = [
+    // Knows nobody, and takes everything.
+    let application = Backend::start(|_| Reply::Status(204, String::new()));
+    let url = application.url();
+    let settings = [
         (name, &*keys),
-        ("UPROAR_AUTH__MODES", "[\"token\", \"open\"]"),
+        ("UPROAR_AUTH__MODES", "[\"token\", \"callback\", \"open\"]"),
+        ("UPROAR_CALLBACKS__CONNECT_URL", &*url),
+        ("UPROAR_CALLBACKS__SECRET", backend::SECRET),
+        ("UPROAR_WEBHOOKS__URL", &*url),
+        ("UPROAR_WEBHOOKS__SECRET", backend::SECRET),
+        ("UPROAR_WEBHOOKS__ALLOW_PRIVATE_NETWORKS", "true"),
         ("UPROAR_AUTH__QUERY_PARAMETER", "token"),
     ];
-    let server = Server::start_with(&["--echo", "--shards", "2"], &takes_tokens);
+    let server = Server::start_with(&["--echo", "--shards", "2"], &settings);
     let traffic = Traffic::start(&server);
     let prometheus = Prometheus::start(server.admin);
     wait_for("a first scrape", || (prometheus.values("up{job=\"uproar\"}") == [1.0]).then_some(()));

@@ -5,9 +5,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use toml::Value;
-
-use super::setting::{Setting, choice, word_list};
+use super::Secret;
+use super::choices::{
+    Announce, Demo, LogFormat, LogLevel, Mode, ProxyHeader, Synchronous, TlsVersion, Ungranted,
+    WebhookEvent,
+};
+use super::setting::Setting;
 use super::table::{Key, Range, config};
 use crate::gate::allowed::{AllowedHost, AllowedOrigin};
 use crate::gate::auth::TokenKey;
@@ -109,7 +112,7 @@ config! {
         /// message_bytes_max in any case.
         bytes_burst: u64 [1..=17_179_869_184 bytes] = 4_194_304;
         /// Whether bounds on addresses and rates do not hold for programs of this machine, where nobody was let in but
-        /// them: with server.listen a loopback address, auth.open_to_network false and no tokens in auth.modes.
+        /// them: with server.listen a loopback address, auth.open_to_network false and only "open" in auth.modes.
         loopback_exempt: bool = true;
         /// How long a session that was sent a Close may take to answer it before the connection is cut.
         close_timeout_secs: u64 [1..=300 seconds] = 5;
@@ -174,8 +177,9 @@ config! {
         /// Allows server.listen to be an address that other machines reach although nobody has to authenticate.
         /// Whoever reaches it can read and write every room.
         open_to_network: bool = false;
-        /// How somebody may come in. "token" takes who shows a token, "open" takes who shows nothing, as a guest who may
-        /// do everything. What is shown and wrong is refused in any case.
+        /// How somebody may come in, tried in this order. "token" takes who shows a token, "callback" asks your
+        /// application, "open" takes who shows nothing, as a guest who may do everything. What is shown and wrong is
+        /// refused in any case.
         modes: Vec<Mode> = vec![Mode::Open];
         /// Who tokens must be for: that aud, or one of several. Empty takes only tokens without one.
         audience: String = String::new();
@@ -186,7 +190,8 @@ config! {
         expiry_warning_secs: u64 [0..=3_600 seconds] = 60;
         /// Whether tokens must have an end, exp.
         expiry_required: bool = true;
-        /// What a token grants that has neither rooms nor direct among its claims.
+        /// What a token grants that has neither rooms nor direct among its claims, and an answer of the connect callback
+        /// without them.
         without_grant: Ungranted = Ungranted::Nothing;
         /// The cookie that holds a token; empty takes none from cookies. Browsers send cookies whatever page asks, so
         /// this cannot be together with open_to_network, with which every page may ask.
@@ -231,115 +236,63 @@ config! {
         admin_client_ca_file: Option<PathBuf> = None;
     }
 
+    /// What your application is asked over HTTP while somebody waits for the answer.
+    callbacks: Callbacks {
+        /// The secret that requests are signed with, at least 32 bytes. Needed where there is a URL.
+        secret: Secret = Secret::default();
+        /// Where the mode "callback" asks who somebody is, at each handshake: http:// or https://.
+        connect_url: String = String::new();
+        /// From the request to the end of its answer. Then the handshake is answered with 503.
+        connect_timeout_ms: u64 [10..=30_000 milliseconds] = 3_000;
+        /// Requests on their way at once. Handshakes above that are answered with 503.
+        connect_requests_max: usize [1..=4_096 requests] = 64;
+        /// The headers of the handshake that your application is told, such as "authorization" or "user-agent".
+        connect_headers: Vec<String> = Vec::new();
+        /// The cookies of the handshake that your application is told. Browsers send cookies whatever page asks, so this
+        /// cannot be together with auth.open_to_network, with which every page may ask.
+        connect_cookies: Vec<String> = Vec::new();
+        /// Failures in a row (no connection, no answer in time, 502, 503, 504) after which nothing is asked for a while.
+        failures_max: u32 [1..=1_000 failures] = 5;
+        /// That while. After it one request is tried at a time, until one succeeds.
+        retry_after_ms: u64 [10..=300_000 milliseconds] = 2_000;
+        /// A PEM file with authorities that sign certificates of https, beside those of the system.
+        ca_file: String = String::new();
+        /// Whether the URLs may lead to private addresses, where an application usually is.
+        allow_private_networks: bool = true;
+    }
+
+    /// What your application is told over HTTP, after it happened.
+    webhooks: Webhooks {
+        /// Where events are posted to: http:// or https://. Empty tells nobody.
+        url: String = String::new();
+        /// The secret that requests are signed with, at least 32 bytes. Needed where there is a URL.
+        secret: Secret = Secret::default();
+        /// What is told: "message", a message was stored; "room", a room has its first member or lost its last;
+        /// "member", a user joined or left a chat room that tells its members; "user", an authenticated user of the chat
+        /// came online or went offline.
+        events: Vec<WebhookEvent> = vec![WebhookEvent::Message];
+        /// From a request to the end of its answer. Then it is sent again.
+        timeout_ms: u64 [10..=60_000 milliseconds] = 10_000;
+        /// Events in one request, at most.
+        batch_events_max: usize [1..=10_000 events] = 100;
+        /// Events that wait in memory, which are all but stored messages. Further ones are dropped.
+        queue_events_max: usize [1..=1_000_000 events] = 10_000;
+        /// The longest pause between two tries of a request. The first one takes a fifth of a second, each further one
+        /// twice as long.
+        retry_secs_max: u64 [1..=3_600 seconds] = 60;
+        /// How long a request is tried before its events are given up.
+        give_up_secs: u64 [0..=2_592_000 seconds] = 86_400;
+        /// A PEM file with authorities that sign certificates of https, beside those of the system.
+        ca_file: String = String::new();
+        /// Allows the URL to lead to a private address: of this machine, of its network, of a cloud's metadata.
+        allow_private_networks: bool = false;
+    }
+
     /// What the server tells its operator.
     telemetry: Telemetry {
         /// The least severe level that is logged, of the server itself; of libraries only warnings and errors are.
         log_level: LogLevel = LogLevel::Info;
         /// "human" is for reading, "json" for collecting; "auto" takes "human" where stderr is a terminal.
         log_format: LogFormat = LogFormat::Auto;
-    }
-}
-
-choice! {
-    /// When the demo page is shown.
-    Demo {
-        /// Only where the public address is a loopback address.
-        Auto = "auto",
-        /// Always.
-        On = "on",
-        /// Never.
-        Off = "off",
-    }
-}
-
-choice! {
-    /// The header in which proxies name the client.
-    ProxyHeader {
-        /// X-Forwarded-For.
-        XForwardedFor = "x-forwarded-for",
-        /// Forwarded (RFC 7239).
-        Forwarded = "forwarded",
-        /// None: it is told by the PROXY protocol, or not at all.
-        Off = "off",
-    }
-}
-
-choice! {
-    /// How the sessions of a relay room are told who joins and leaves.
-    Announce {
-        /// They are not.
-        Off = "off",
-        /// By a JSON text message.
-        Json = "json",
-    }
-}
-
-choice! {
-    /// A way to come in.
-    Mode {
-        /// By a token.
-        Token = "token",
-        /// As a guest.
-        Open = "open",
-    }
-}
-
-word_list! { Mode, "a list of \"token\" and \"open\"" }
-
-choice! {
-    /// What a token grants that does not say what it grants.
-    Ungranted {
-        /// Nothing.
-        Nothing = "nothing",
-        /// Everything, in every room and in direct conversations.
-        Everything = "everything",
-    }
-}
-
-choice! {
-    /// What has happened to a message when it is acknowledged.
-    Synchronous {
-        /// It was synced to the disk.
-        Full = "full",
-        /// It was handed to the system.
-        Normal = "normal",
-    }
-}
-
-choice! {
-    /// The oldest version of TLS that is spoken.
-    TlsVersion {
-        /// TLS 1.2 and TLS 1.3.
-        Tls12 = "1.2",
-        /// TLS 1.3 alone.
-        Tls13 = "1.3",
-    }
-}
-
-choice! {
-    /// The least severe level that is logged.
-    LogLevel {
-        /// What failed.
-        Error = "error",
-        /// And what looks wrong.
-        Warn = "warn",
-        /// And what an operator wants to have on record.
-        Info = "info",
-        /// And each connection.
-        Debug = "debug",
-        /// And everything else.
-        Trace = "trace",
-    }
-}
-
-choice! {
-    /// How log lines look.
-    LogFormat {
-        /// For reading on a terminal, JSON elsewhere.
-        Auto = "auto",
-        /// For reading.
-        Human = "human",
-        /// One JSON object a line.
-        Json = "json",
     }
 }

@@ -1,9 +1,10 @@
 //! What can be set, and whether what was set makes sense.
 //!
-//! `keys` has every key with its default, bounds and meaning, `rooms` those of the rules for rooms,
-//! `token_keys` those of the keys that tokens are verified with, and `rules` what must hold between keys; `layers` puts
-//! a configuration together from a file, the environment and flags. A program that embeds the server needs none of
-//! the latter: `Config::default()` is complete, its fields are public, and the server checks it before it starts.
+//! `keys` has every key with its default, bounds and meaning, `choices` the words that some of them take, `rooms` the keys
+//! of the rules for rooms, `token_keys` those of the keys that tokens are verified with, `callbacks` and `webhooks` what
+//! must hold for these, and `rules` what must hold between keys; `layers` puts a configuration together from a file,
+//! the environment and flags. A program that embeds the server needs none of the latter:
+//! `Config::default()` is complete, its fields are public, and the server checks it before it starts.
 //!
 //! ```
 //! let mut config = uproar::Config::default();
@@ -17,6 +18,8 @@
 //! ```
 
 mod annotated;
+mod callbacks;
+mod choices;
 mod keys;
 mod layers;
 mod lines;
@@ -30,16 +33,20 @@ mod setting;
 mod suggestion;
 mod table;
 mod token_keys;
+mod webhooks;
 
 pub use crate::gate::allowed::{AllowedError, AllowedHost, AllowedOrigin};
 pub use crate::gate::auth::TokenKey;
 pub use crate::gate::keys::{AccessKey, KeyHash, NoKey};
 pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
+pub use choices::{
+    Announce, Demo, LogFormat, LogLevel, Mode, ProxyHeader, Synchronous, TlsVersion, Ungranted,
+    WebhookEvent,
+};
 pub use keys::{
-    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
-    Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion,
-    Ungranted,
+    Auth, Callbacks, Chat, Config, Echo, KEYS, Limits, Log, Origins, Relay, SECTIONS, Server,
+    Telemetry, Tls, Webhooks,
 };
 pub use layers::{Flag, Layers};
 pub use problem::{Origin, Problem, Problems};

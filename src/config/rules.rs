@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::problem::{Problem, Problems};
 use super::{
-    AllowedHost, AllowedOrigin, Config, Demo, KEYS, Mode, ProxyNetwork, rooms, token_keys,
+    AllowedHost, AllowedOrigin, Config, Demo, KEYS, Mode, ProxyNetwork, callbacks, rooms,
+    token_keys, webhooks,
 };
 use crate::http::ADMIN_SCOPES;
 
@@ -35,6 +36,7 @@ impl Config {
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
         let lists = rooms::problems(self).into_iter().chain(token_keys::problems(self));
+        let lists = lists.chain(callbacks::problems(self)).chain(webhooks::problems(self));
         Problems::check(found.chain(lists).collect())
     }
 
@@ -93,7 +95,9 @@ impl Config {
     /// Whether programs of this machine may do as they like: nobody else was let in.
     #[must_use]
     pub fn exempts_loopback(&self) -> bool {
-        self.limits.loopback_exempt && self.is_private() && !self.auth.modes.contains(&Mode::Token)
+        self.limits.loopback_exempt
+            && self.is_private()
+            && self.auth.modes.iter().all(|mode| *mode == Mode::Open)
     }
 
     /// Whether the demo page is served.
@@ -125,7 +129,7 @@ fn addresses_differ(config: &Config) -> Option<Problem> {
 }
 
 fn public_address_is_meant(config: &Config) -> Option<Problem> {
-    let asks = config.auth.modes.contains(&Mode::Token);
+    let asks = config.auth.modes.iter().any(|mode| *mode != Mode::Open);
     (!is_loopback(config.server.listen) && !asks && !config.auth.open_to_network).then(|| {
         let reason = "other machines reach this address and nobody has to authenticate; listen on 127.0.0.1, take \
                       tokens, or set auth.open_to_network = true to let everyone in";

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use toml::Value;
 
+use super::secret::Secret;
+
 /// A type that a key can have.
 pub(super) trait Setting: Sized {
     /// Which values are accepted, as a phrase that follows "must be".
@@ -76,6 +78,35 @@ impl Setting for String {
 
     fn write(&self) -> Value {
         Value::String(self.clone())
+    }
+}
+
+impl Setting for Vec<String> {
+    const EXPECTS: &'static str = "a list of texts";
+    const VERBATIM: bool = false;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_array()?.iter().map(Setting::read).collect()
+    }
+
+    fn write(&self) -> Value {
+        Value::Array(self.iter().map(Setting::write).collect())
+    }
+}
+
+impl Setting for Secret {
+    const EXPECTS: &'static str = "a text";
+    const VERBATIM: bool = true;
+    const IS_SECRET: bool = true;
+
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+
+    /// That there is none is no secret.
+    fn write(&self) -> Value {
+        let shown = if self.expose().is_empty() { "" } else { Self::MASK };
+        Value::String(shown.to_owned())
     }
 }
 

@@ -192,9 +192,11 @@ fn keys_load(config: &Config) -> Option<Problem> {
 }
 
 impl Config {
-    /// Who knows who may come in, as the configuration wants it; the files with the keys are read.
+    /// Who knows who may come in, as the configuration wants it; the files with keys and with authorities are read.
     pub(crate) fn authenticator(&self) -> Result<Authenticator, Problem> {
-        Authenticator::new(&self.auth).map_err(|(at, fault)| not_loaded(self, at, &fault))
+        let authenticator = Authenticator::new(&self.auth);
+        let authenticator = authenticator.map_err(|(at, fault)| not_loaded(self, at, &fault))?;
+        Ok(authenticator.with_callback(self.connect_callback()?))
     }
 }
 

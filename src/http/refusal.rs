@@ -12,7 +12,11 @@ use hyper::{
 };
 
 use crate::{
-    gate::{addresses::Excess, auth::TokenError, origin::Foreign},
+    gate::{
+        addresses::Excess,
+        auth::{Denial, TokenError},
+        origin::Foreign,
+    },
     metrics::CONNECTIONS_REFUSED,
     rooms::name::RoomNameError,
 };
@@ -54,6 +58,8 @@ pub enum Refusal {
     NoToken,
     /// A token that lets nobody in.
     Token(TokenError),
+    /// Not let in by the user's backend.
+    Backend(Denial),
     /// A user who may not join the room that the path names.
     RoomForbidden,
     /// Nothing lives at that path.
@@ -103,7 +109,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every value that [`label`](Self::label) can take, for metrics that exist before they are first counted.
-    pub const LABELS: [&'static str; 35] = [
+    pub const LABELS: [&'static str; 38] = [
         "bad_request",
         "host",
         "not_found",
@@ -139,6 +145,9 @@ impl Refusal {
         "no_tls",
         "tls_not_spoken",
         "tls_handshake",
+        "backend_unauthorized",
+        "backend_forbidden",
+        "backend_unavailable",
     ];
 
     /// The label under which this refusal is counted.
@@ -188,6 +197,9 @@ impl Refusal {
             Self::NoTls => 32,
             Self::TlsNotSpoken => 33,
             Self::TlsHandshake => 34,
+            Self::Backend(Denial::Unauthorized) => 35,
+            Self::Backend(Denial::Forbidden) => 36,
+            Self::Backend(Denial::Unavailable) => 37,
         }
     }
 
@@ -207,9 +219,11 @@ impl Refusal {
             | Self::RoomName(_)
             | Self::TwoTokens => StatusCode::BAD_REQUEST,
             Self::NoKey | Self::Revoked => StatusCode::UNAUTHORIZED,
-            Self::KeyScope | Self::Foreign(_) | Self::RoomForbidden | Self::Banned => {
-                StatusCode::FORBIDDEN
-            }
+            Self::KeyScope
+            | Self::Foreign(_)
+            | Self::RoomForbidden
+            | Self::Banned
+            | Self::Backend(Denial::Forbidden) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -219,8 +233,11 @@ impl Refusal {
             Self::ConnectionsMax
             | Self::Draining
             | Self::ShardBusy
+            | Self::Backend(Denial::Unavailable)
             | Self::Token(TokenError::KeysUnavailable) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::Token(_) | Self::Backend(Denial::Unauthorized) => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Excess(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Silent
             | Self::Evicted
@@ -270,6 +287,9 @@ impl Refusal {
             Self::TwoTokens => "there must be one token, in one place",
             Self::NoToken => "this path needs a token",
             Self::Token(error) => error.text(),
+            Self::Backend(Denial::Unauthorized) => "the application does not know who this is",
+            Self::Backend(Denial::Forbidden) => "the application does not let this user in",
+            Self::Backend(Denial::Unavailable) => "the application cannot be asked at the moment",
             Self::RoomForbidden => "the token does not grant to join this room",
             Self::NotFound => "nothing lives at this path",
             Self::Method { .. } => "this path does not take that method",
@@ -317,7 +337,10 @@ impl Refusal {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            Self::TwoTokens | Self::NoToken | Self::RoomForbidden => {
+            Self::TwoTokens
+            | Self::NoToken
+            | Self::RoomForbidden
+            | Self::Backend(Denial::Unauthorized) => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
             Self::Token(error) if error != TokenError::KeysUnavailable => {
@@ -327,6 +350,7 @@ impl Refusal {
             | Self::ConnectionsMax
             | Self::Draining
             | Self::ShardBusy
+            | Self::Backend(Denial::Unavailable)
             | Self::Token(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
             }

@@ -3,13 +3,15 @@
 //! Touched when a shard's first member joins and its last one leaves. Publishers hold the room's entry and read its
 //! shard set with plain atomic loads, so that no message takes a lock.
 
-use std::sync::Arc;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 
 use crate::hub::shard_set::ShardSet;
+use crate::rooms::presence::Happening;
 
 /// One room as all shards know it.
 #[derive(Debug)]
@@ -70,9 +72,23 @@ impl RoomEntry {
     }
 }
 
+/// Hears of rooms and of who is in them, on the shards' threads: it must not wait. What it hears of one room is in
+/// order.
+pub(crate) trait Watch: Debug + Send + Sync {
+    /// Somebody is in the room of that id and name now, or nobody is.
+    fn room(&self, route: usize, room: (u64, &Arc<str>), is_occupied: bool);
+
+    /// Whether it wants to hear of users: then the sessions of each are in a room of their own.
+    fn wants_users(&self) -> bool;
+
+    /// That happened among the users in a room, by its id.
+    fn member(&self, room: u64, what: &Happening);
+}
+
 /// Every room that has a member somewhere on this node, by route and name.
 #[derive(Debug)]
 pub(crate) struct Directory {
+    watch: OnceLock<Arc<dyn Watch>>,
     routes: Box<[DashMap<Arc<str>, Arc<RoomEntry>>]>,
     next_id: AtomicU64,
     /// Rooms of all routes.
@@ -82,7 +98,22 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn new(routes: usize) -> Self {
         let routes = (0..routes).map(|_| DashMap::new()).collect();
-        Self { routes, next_id: AtomicU64::new(0), rooms: AtomicUsize::new(0) }
+        Self {
+            watch: OnceLock::new(),
+            routes,
+            next_id: AtomicU64::new(0),
+            rooms: AtomicUsize::new(0),
+        }
+    }
+
+    /// Has somebody hear of everything from now on; the first one does.
+    pub(crate) fn watch(&self, watch: Arc<dyn Watch>) {
+        let _ = self.watch.set(watch);
+    }
+
+    /// Who hears of everything, if anybody does.
+    pub(crate) fn watcher(&self) -> Option<&dyn Watch> {
+        self.watch.get().map(|watch| &**watch)
     }
 
     /// Says that `shard` has members of the room now, and makes the room if it is the first. `None`, and nothing done,
@@ -106,6 +137,10 @@ impl Directory {
                 let id = self.next_id.fetch_add(1, Ordering::Relaxed);
                 let entry = Arc::new(RoomEntry::new(id, name));
                 entry.shards.insert(shard);
+                // Under the map's own lock, that nothing of the room is heard before it.
+                if let Some(watch) = self.watcher() {
+                    watch.room(route, (id, &entry.name), true);
+                }
                 slot.insert(entry.clone());
                 Some(entry)
             }
@@ -118,7 +153,11 @@ impl Directory {
         // Under the map's own lock, so that a first join elsewhere cannot fall between the look and the removal.
         let removed = map.remove_if(&entry.name, |_, found| {
             found.shards.remove(shard);
-            found.shards.is_empty()
+            let is_vacated = found.shards.is_empty();
+            if is_vacated && let Some(watch) = self.watcher() {
+                watch.room(route, (found.id, &found.name), false);
+            }
+            is_vacated
         });
         if removed.is_some() {
             self.rooms.fetch_sub(1, Ordering::Relaxed);

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use crate::hub::Hub;
 use crate::hub::shard_set::ShardSet;
-use crate::log::{Delivery, Found, Outlet};
-use crate::rooms::conversation::{View, inbox};
+use crate::log::{Delivery, Found, Message, Outlet};
+use crate::rooms::conversation::{Conversation, View, inbox};
+use crate::webhooks::Tap;
 
 /// The shards as the log knows them.
 pub(crate) struct Shards {
     pub(crate) hub: Arc<Hub>,
     /// The chat's position among the routes, whose rooms the views are.
     pub(crate) route: usize,
+    /// Tells the application, if it is told.
+    pub(crate) tap: Option<Arc<Tap>>,
 }
 
 impl Outlet for Shards {
@@ -34,6 +37,12 @@ impl Outlet for Shards {
 
     fn found(&self, shard: usize, found: Found) {
         self.hub.ports[shard].found(found);
+    }
+
+    fn stored(&self, conversation: &Conversation, messages: &[Message]) {
+        if let Some(tap) = &self.tap {
+            tap.stored(conversation, messages);
+        }
     }
 
     fn has_room(&self, shard: usize) {

@@ -151,6 +151,8 @@ pub(crate) trait Outlet: Send + Sync {
     /// Hands the answer to a [`Read`] to the shard that asked, without waiting for it. There is a place for it: a shard
     /// has no more reads on the way than its mailbox holds answers.
     fn found(&self, shard: usize, found: Found);
+    /// Hears of messages that were stored one after another in one conversation.
+    fn stored(&self, _conversation: &Conversation, _messages: &[Message]) {}
     /// Tells a shard that the log has room again, after it turned a submission or a read of that shard away.
     fn has_room(&self, shard: usize);
 }

@@ -49,6 +49,7 @@ impl Outgoing {
     /// somebody who looks at it.
     pub(super) fn messages(&mut self, conversation: &Conversation, messages: &[Message]) {
         let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
+        self.outlet.stored(conversation, messages);
         for view in conversation.views() {
             self.frames.clear();
             for shard in self.outlet.shards(&view) {

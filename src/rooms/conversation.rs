@@ -111,6 +111,21 @@ pub(crate) fn is_of_users(name: &str) -> bool {
     name.starts_with(SEPARATOR)
 }
 
+/// The name of the hub's room that all sessions of a user are in, whatever they may do: only whether it is there counts.
+pub(crate) fn online(user: &str) -> String {
+    format!("{SEPARATOR}{SEPARATOR}{user}")
+}
+
+/// Whose room of the hub it is, if it is one of these.
+pub(crate) fn whose_online(name: &str) -> Option<&str> {
+    name.strip_prefix(SEPARATOR)?.strip_prefix(SEPARATOR)
+}
+
+/// Whether it is the name of a room that users know of, rather than one of the server's own.
+pub(crate) fn is_public(name: &str) -> bool {
+    !name.starts_with(SEPARATOR)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

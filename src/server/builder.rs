@@ -170,6 +170,7 @@ impl Builder {
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
         let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
+        let webhooks = self.config.webhooks().map_err(refused)?;
         let admission = self.admission.with(&authenticator);
         let runtime = control_runtime()?;
         let listeners = wiring::bind_shards(&self.config)?;
@@ -183,9 +184,12 @@ impl Builder {
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
-        let chat = route
-            .map(|route| chat::start(&self.config, &hub, route, events.clone()))
-            .transpose()?
+        let telling = webhooks.map(|webhooks| chat::Telling {
+            webhooks,
+            runtime: runtime.handle(),
+            protocols: self.protocols.clone(),
+        });
+        let chat = chat::begin(&self.config, &hub, route, telling, &events)?
             .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
         let shared = Shared {
             hub: Arc::clone(&hub),

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use tokio::runtime::Handle;
 
 use crate::config::{Config, Synchronous};
 use crate::gate::guests::Guests;
 use crate::hub::Hub;
+use crate::hub::directory::Watch;
 use crate::hub::outlet::Shards;
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
@@ -25,9 +27,32 @@ use crate::server::stopper::Event;
 use crate::shard::chat::Settings;
 use crate::shard::chat::reads::{READS_MAX, Rates};
 use crate::shard::ticks;
+use crate::webhooks::{Source, Tap, Webhooks};
 
 /// Threads that read the log.
 const READERS: usize = 2;
+
+/// What tells the application what happens.
+pub(super) struct Telling<'a> {
+    pub(super) webhooks: Webhooks,
+    pub(super) runtime: &'a Handle,
+    /// Of the routes.
+    pub(super) protocols: Vec<String>,
+}
+
+impl Telling<'_> {
+    /// Has it hear of everything.
+    pub(super) fn start(
+        self,
+        hub: &Hub,
+        rules: Arc<RoomRules>,
+        source: Option<Source>,
+    ) -> Arc<Tap> {
+        let tap = Arc::new(self.webhooks.start(self.runtime, self.protocols, rules, source));
+        hub.directory.watch(Arc::clone(&tap) as Arc<dyn Watch>);
+        tap
+    }
+}
 
 /// The chat of a server: its log's threads, and what its shards have to know.
 pub(super) struct Chat {
@@ -35,11 +60,29 @@ pub(super) struct Chat {
     pub(super) settings: Settings,
 }
 
+/// Starts the chat, if there is a route for it, and has the application told of what happens, if it wants to be.
+pub(super) fn begin(
+    config: &Config,
+    hub: &Arc<Hub>,
+    route: Option<usize>,
+    telling: Option<Telling<'_>>,
+    events: &Sender<Event>,
+) -> Result<Option<Chat>, StartError> {
+    if let Some(route) = route {
+        return start(config, hub, route, telling, events.clone()).map(Some);
+    }
+    if let Some(telling) = telling {
+        telling.start(hub, Arc::default(), None);
+    }
+    Ok(None)
+}
+
 /// Opens the log and starts its threads.
-pub(super) fn start(
+fn start(
     config: &Config,
     hub: &Arc<Hub>,
     route: usize,
+    telling: Option<Telling<'_>>,
     events: Sender<Event>,
 ) -> Result<Chat, StartError> {
     let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
@@ -54,15 +97,17 @@ pub(super) fn start(
     let counters = Arc::new(Counters::default());
     let durable =
         Sqlite::open(directory, options, Arc::clone(&counters)).map_err(StartError::log)?;
+    let source = Source { feed: durable.feed(), data_dir: config.server.data_dir.clone() };
     let options = memory::Options { window, seq_step: 1, bytes_max: config.log.memory_bytes_max };
     let memory = Memory::new(options, Arc::clone(&counters))
         .map_err(|error| StartError::System(error.into()))?;
     let rules = Arc::new(RoomRules::new(&config.chat.rooms, config.chat.history_messages_max));
+    let tap = telling.map(|telling| telling.start(hub, Arc::clone(&rules), Some(source)));
     let shards = hub.ports.len();
     let running = Running::start(Parts {
         engines: Engines { durable: Box::new(durable), memory: Box::new(memory) },
         rules: keeping(Arc::clone(&rules)),
-        outlet: Arc::new(Shards { hub: Arc::clone(hub), route }),
+        outlet: Arc::new(Shards { hub: Arc::clone(hub), route, tap }),
         clock: system_clock(),
         drafts_max: config.log.drafts_max,
         reads_max: READS_MAX * shards,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::hub::directory::Watch;
 use crate::hub::outgoing::Outgoing;
 use crate::protocol::chat::reply::{Change, Presence};
 use crate::rooms::presence::{Carrier, Event, Happening, Mode, Note, Replica};
@@ -15,6 +16,7 @@ pub(crate) const COUNT_SECS: u64 = 2;
 /// Sends notes with the turn's batches.
 struct Post<'a> {
     outgoing: &'a mut Outgoing,
+    watch: Option<&'a dyn Watch>,
     now: Instant,
 }
 
@@ -25,6 +27,12 @@ impl Carrier for Post<'_> {
 
     fn carry(&mut self, shard: usize, note: Note) {
         self.outgoing.append_note(shard, note, self.now);
+    }
+
+    fn happened(&mut self, room: u64, events: &[Event]) {
+        if let Some(watch) = self.watch {
+            events.iter().for_each(|event| watch.member(room, &event.what));
+        }
     }
 }
 
@@ -77,7 +85,8 @@ impl State {
             self.presence.clear();
             return Vec::new();
         }
-        let mut post = Post { outgoing: &mut self.outgoing, now: self.now };
+        let watch = self.hub.directory.watcher();
+        let mut post = Post { outgoing: &mut self.outgoing, watch, now: self.now };
         self.presence.flush(self.tick, &mut post);
         let rooms = &self.rooms;
         let events = self.presence.take_events().into_iter();

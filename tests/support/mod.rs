@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 pub mod audit;
+pub mod backend;
 pub mod chat;
 pub mod client;
 pub mod data_dir;

@@ -64,7 +64,7 @@ fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1000.0) as u64
 }
 
-fn identity(sub: Option<&str>, name: Option<&str>) -> Result<Identity, TokenError> {
+pub(super) fn identity(sub: Option<&str>, name: Option<&str>) -> Result<Identity, TokenError> {
     let user = sub.filter(|user| check_user_id(user).is_ok() && !user.starts_with(GUEST_PREFIX));
     let user = user.ok_or(TokenError::Subject)?;
     let name = match name {

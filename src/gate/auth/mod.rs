@@ -1,12 +1,14 @@
 //! Who somebody is, by the token that they show: a JWT (RFC 7519) that the user's own application has signed.
 //!
 //! [`Authenticator`] is asked; `tokens` verifies with the keys of `key_source`, `head` is all that is looked at before
-//! the signature is known to be right, `claims` is what comes after; `mint` makes
+//! the signature is known to be right, `claims` is what comes after; `callback` asks the application instead; `mint` makes
 //! tokens for development. How a token arrives is the matter of `http` and of
 //! the chat.
 
 mod algorithm;
+pub(crate) mod callback;
 mod claims;
+mod denial;
 mod head;
 mod key;
 pub(crate) mod key_source;
@@ -17,6 +19,7 @@ mod token_error;
 mod token_key;
 mod tokens;
 
+pub use denial::Denial;
 pub(crate) use key_source::{read_secret, secret_of};
 pub(crate) use mint::NewToken;
 pub use token_error::TokenError;
@@ -29,6 +32,7 @@ use crate::config::{Auth, Mode, Ungranted};
 use crate::gate::access::Access;
 use crate::gate::permissions::Permissions;
 use crate::metrics::TOKENS;
+use callback::Callback;
 use claims::Rules;
 use key::Key;
 use key_source::KeyFault;
@@ -37,8 +41,9 @@ use tokens::Tokens;
 /// Knows who may come in, by what they show. One for the whole server.
 #[derive(Debug)]
 pub struct Authenticator {
-    is_open: bool,
+    modes: Vec<Mode>,
     tokens: Option<Tokens>,
+    callback: Option<Callback>,
 }
 
 impl Authenticator {
@@ -48,22 +53,18 @@ impl Authenticator {
     /// Which key is none, by its position, and why.
     pub(crate) fn new(config: &Auth) -> Result<Self, (usize, KeyFault)> {
         register();
-        let is_open = config.modes.contains(&Mode::Open);
-        if !config.modes.contains(&Mode::Token) {
-            return Ok(Self { is_open, tokens: None });
+        let modes = config.modes.clone();
+        if !modes.contains(&Mode::Token) {
+            return Ok(Self { modes, tokens: None, callback: None });
         }
         provider::install();
         let keys = keys(config)?;
-        let without_grant = match config.without_grant {
-            Ungranted::Nothing => Permissions::default(),
-            Ungranted::Everything => Permissions::all(),
-        };
         let rules = Rules {
             leeway_secs: config.leeway_secs,
             expiry_required: config.expiry_required,
-            without_grant: Arc::new(without_grant),
+            without_grant: without_grant(config),
         };
-        Ok(Self { is_open, tokens: Some(Tokens::new(keys, rules)) })
+        Ok(Self { modes, tokens: Some(Tokens::new(keys, rules)), callback: None })
     }
 
     /// Whether it could be made.
@@ -74,16 +75,31 @@ impl Authenticator {
         keys(config).map(|_| ())
     }
 
+    /// Asks the user's backend, too.
+    pub(crate) fn with_callback(self, callback: Option<Callback>) -> Self {
+        Self { callback, ..self }
+    }
+
     /// A server that asks nobody.
     #[must_use]
-    pub const fn open() -> Self {
-        Self { is_open: true, tokens: None }
+    pub fn open() -> Self {
+        Self { modes: vec![Mode::Open], tokens: None, callback: None }
+    }
+
+    /// The ways to come in, in their order.
+    pub(crate) fn modes(&self) -> &[Mode] {
+        &self.modes
+    }
+
+    /// Who asks the user's backend, if anybody does.
+    pub(crate) fn callback(&self) -> Option<&Callback> {
+        self.callback.as_ref()
     }
 
     /// Whether those who show nothing are let in, as guests who may do everything.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.is_open
+    pub fn is_open(&self) -> bool {
+        self.modes.contains(&Mode::Open)
     }
 
     /// Whether tokens are taken at all.
@@ -106,6 +122,14 @@ impl Authenticator {
         metrics::counter!(TOKENS, "result" => result).increment(1);
         found.map(Arc::new)
     }
+}
+
+/// What somebody may do of whom nothing is said about that.
+pub(crate) fn without_grant(config: &Auth) -> Arc<Permissions> {
+    Arc::new(match config.without_grant {
+        Ungranted::Nothing => Permissions::default(),
+        Ungranted::Everything => Permissions::all(),
+    })
 }
 
 /// The keys of a configuration, each bound to its audience and issuer.

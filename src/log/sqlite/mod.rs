@@ -5,6 +5,7 @@
 
 mod batch;
 mod cache;
+pub(crate) mod feed;
 mod open;
 mod read;
 mod recent;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use self::cache::Cache;
+use self::feed::Feed;
 pub(crate) use self::open::OpenError;
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
@@ -99,6 +101,11 @@ impl Sqlite {
             cache,
             counters,
         })
+    }
+
+    /// Everything that is stored, in order.
+    pub(crate) fn feed(&self) -> Feed {
+        Feed::new(self.path(), self.epoch.clone())
     }
 
     fn path(&self) -> PathBuf {

@@ -48,6 +48,9 @@ pub(crate) trait Carrier {
 
     /// Takes a note for another shard; never loses one.
     fn carry(&mut self, shard: usize, note: Note);
+
+    /// Hears, at the home of a room, what happened there, in order: also the end, of which no member is left to hear.
+    fn happened(&mut self, _room: u64, _events: &[Event]) {}
 }
 
 /// One shard's part in the presence of all rooms.
@@ -267,6 +270,7 @@ impl Presence {
     fn answer(&mut self, room: u64, carrier: &mut impl Carrier) {
         let Some(home) = self.homes.get_mut(&room) else { return };
         if home.peers().next().is_none() {
+            carrier.happened(room, &home.take_events(self.tick, self.count_ticks));
             self.homes.remove(&room);
             return;
         }
@@ -276,6 +280,7 @@ impl Presence {
             return;
         }
         let events: Arc<[Event]> = home.take_events(self.tick, self.count_ticks).into();
+        carrier.happened(room, &events);
         if home.is_lagging() {
             self.lagging.insert(room);
         }

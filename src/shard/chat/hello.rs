@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::gate::access::Access;
+use crate::hub::directory::Watch;
 use crate::log::Seq;
 use crate::log::writer::system_time;
 use crate::protocol::chat::{Code, reply};
 use crate::protocol::{CloseReason, Request};
-use crate::rooms::conversation::inbox;
+use crate::rooms::conversation::{inbox, online};
 use crate::shard::chat::session::{ChatSession, Reference, Want};
 use crate::shard::state::State;
 
@@ -55,6 +56,10 @@ impl State {
 
     /// Welcomes a session as who it was found to be.
     pub(crate) fn greet(&mut self, slot: u32, access: &Access, reference: Reference) {
+        let wants_users = || self.hub.directory.watcher().is_some_and(Watch::wants_users);
+        if !access.identity.is_guest && wants_users() {
+            self.join_beyond(slot, &online(&access.identity.user));
+        }
         if access.has_direct() {
             // Before its conversations are read: what is said from now on reaches it here.
             self.join_beyond(slot, &inbox(&access.identity.user));
