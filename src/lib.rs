@@ -56,6 +56,7 @@ pub mod rooms;
 mod shard;
 
 mod handle;
+mod measures;
 mod server;
 mod users;
 

@@ -37,7 +37,7 @@ pub use crate::gate::keys::{AccessKey, KeyHash, NoKey};
 pub use crate::gate::proxies::{NoNetwork, ProxyNetwork};
 pub use crate::rooms::rules::{Engine, PresenceMode, RoomRule};
 pub use keys::{
-    Announce, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
+    Announce, Api, Auth, Chat, Config, Demo, Echo, KEYS, Limits, Log, LogFormat, LogLevel, Mode,
     Origins, ProxyHeader, Relay, SECTIONS, Server, Synchronous, Telemetry, Tls, TlsVersion,
     Ungranted,
 };

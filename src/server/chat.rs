@@ -9,6 +9,7 @@ use crate::config::{Config, Synchronous};
 use crate::gate::guests::Guests;
 use crate::hub::Hub;
 use crate::hub::outlet::Shards;
+use crate::log::client::{Client, Desk};
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Keeping, Rule, Rules, Window};
@@ -33,16 +34,18 @@ const READERS: usize = 2;
 pub(super) struct Chat {
     pub(super) running: Running,
     pub(super) settings: Settings,
+    /// The log for the API.
+    pub(super) client: Client,
 }
 
 /// Opens the log and starts its threads.
 pub(super) fn start(
     config: &Config,
+    directory: Arc<DataDir>,
     hub: &Arc<Hub>,
     route: usize,
     events: Sender<Event>,
 ) -> Result<Chat, StartError> {
-    let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
     let guests = Guests::open(directory.path()).map_err(StartError::System)?;
     let window = Window(config.log.idempotency_window_secs * 1000);
     let options = sqlite::Options {
@@ -59,10 +62,11 @@ pub(super) fn start(
         .map_err(|error| StartError::System(error.into()))?;
     let rules = Arc::new(RoomRules::new(&config.chat.rooms, config.chat.history_messages_max));
     let shards = hub.ports.len();
+    let desk = Arc::new(Desk::default());
     let running = Running::start(Parts {
         engines: Engines { durable: Box::new(durable), memory: Box::new(memory) },
         rules: keeping(Arc::clone(&rules)),
-        outlet: Arc::new(Shards { hub: Arc::clone(hub), route }),
+        outlet: Arc::new(Shards { hub: Arc::clone(hub), route, desk: Arc::clone(&desk) }),
         clock: system_clock(),
         drafts_max: config.log.drafts_max,
         reads_max: READS_MAX * shards,
@@ -90,7 +94,8 @@ pub(super) fn start(
             shard: config.log.read_total_bytes_per_sec / shards as u64,
         },
     };
-    Ok(Chat { running, settings })
+    let client = Client::new(running.log(), desk);
+    Ok(Chat { running, settings, client })
 }
 
 /// A log of which a thread is gone would leave everybody without answers.

@@ -1,0 +1,67 @@
+//! How long a connection is waited for that is no session: until a deadline, which moves for who has shown a key.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::{self, Instant};
+
+/// One connection's deadline.
+#[derive(Clone)]
+pub(super) struct Patience {
+    accepted: Instant,
+    /// From there on, in milliseconds.
+    millis: Arc<AtomicU64>,
+}
+
+impl Patience {
+    /// So long from the accepted connection.
+    pub(super) fn new(accepted: Instant, timeout: Duration) -> Self {
+        Self { accepted, millis: Arc::new(AtomicU64::new(millis(timeout))) }
+    }
+
+    /// So long from now, if that is later.
+    pub(super) fn extend(&self, timeout: Duration) {
+        self.millis.fetch_max(millis(self.accepted.elapsed() + timeout), Ordering::Relaxed);
+    }
+
+    /// Resolves when it is over.
+    pub(super) async fn over(&self) {
+        loop {
+            let deadline =
+                self.accepted + Duration::from_millis(self.millis.load(Ordering::Relaxed));
+            if Instant::now() >= deadline {
+                return;
+            }
+            time::sleep_until(deadline).await;
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_moves_later_and_never_earlier() {
+        let start = Instant::now();
+        let patience = Patience::new(start, Duration::from_secs(10));
+        let over = {
+            let patience = patience.clone();
+            tokio::spawn(async move { patience.over().await })
+        };
+        time::sleep(Duration::from_secs(9)).await;
+        patience.extend(Duration::from_secs(30));
+        patience.extend(Duration::from_secs(3));
+        over.await.expect("no panic");
+        assert_eq!(start.elapsed(), Duration::from_secs(39));
+    }
+}
