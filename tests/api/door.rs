@@ -61,6 +61,20 @@ fn nobody_is_answered_without_a_key_and_nobody_beyond_its_scopes() {
 }
 
 #[test]
+fn who_guesses_keys_is_turned_away_for_a_while() {
+    let settings = [("UPROAR_LIMITS__AUTH_FAILURES_PER_ADDRESS_MAX", "3")];
+    let server = server(&settings);
+    let guess = Request::new("GET", "/stats").key("uproar_key_guessed");
+    for _ in 0..3 {
+        assert_eq!(status(&server, &guess), 401);
+    }
+    let mut client = Client::raw(server.address);
+    client.write(b"GET /api/v1/stats HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = client.read_head();
+    assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+}
+
+#[test]
 fn a_foreign_page_is_not_answered_even_with_a_key() {
     let server = server(&[]);
     let request = Request::new("GET", "/stats").field("Origin: https://evil.example");
