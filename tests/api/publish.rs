@@ -38,7 +38,8 @@ fn what_is_published_is_stored_and_told_in_every_room() {
     // Where nobody was.
     let joined = ann.join("c");
     assert_eq!(joined["messages"][0]["seq"], results[2]["seq"]);
-    assert_eq!(server.metric("uproar_log_messages_total", &["result=\"stored\""]), 3.0);
+    let stored = ["result=\"stored\""];
+    server.wait_for_metric("uproar_log_messages_total", &stored, |stored| stored == 3.0);
 }
 
 #[test]
