@@ -218,7 +218,7 @@ mod tests {
         let directory = Directory::new(2);
         let inbox = crate::rooms::conversation::inbox("ann");
         for name in ["b", "a3", "a1", "c", "a2", &inbox] {
-            directory.enter(1, name, 0);
+            assert!(directory.enter(1, name, 0, usize::MAX).is_some());
         }
         let list = |prefix, after, limit| {
             let (names, more) = directory.list(1, prefix, after, limit);
