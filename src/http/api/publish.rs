@@ -156,12 +156,12 @@ fn said(
         return Err(Problem::too_large("`body` is longer than limits.message_bytes_max"));
     }
     check_body(body).map_err(|error| Problem::invalid(error.text()))?;
-    let client_id = client_id_of(headers, client_id)?;
+    let client_id = client_id_of(headers, client_id.as_deref())?;
     Ok(Said { author, client_id, body: body.into() })
 }
 
 /// The key under which what is said is stored once: that of the header or of the body, else a new one.
-fn client_id_of(headers: &HeaderMap, given: Option<String>) -> Result<ClientId, Problem> {
+fn client_id_of(headers: &HeaderMap, given: Option<&str>) -> Result<ClientId, Problem> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let (header, second) = (keys.next(), keys.next());
     let id = |text: &str| {
@@ -170,7 +170,7 @@ fn client_id_of(headers: &HeaderMap, given: Option<String>) -> Result<ClientId, 
     };
     let header = header.map(|header| header.to_str().unwrap_or_default());
     let header = header.map(|header| id(header.trim_matches('"'))).transpose()?;
-    let given = given.as_deref().map(id).transpose()?;
+    let given = given.map(id).transpose()?;
     match (header, given) {
         _ if second.is_some() => Err(Problem::invalid("there are two Idempotency-Key fields")),
         (Some(header), Some(given)) if header != given => {
