@@ -57,6 +57,7 @@ pub mod rooms;
 mod shard;
 
 mod handle;
+mod measures;
 mod server;
 mod users;
 

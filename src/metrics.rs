@@ -173,6 +173,10 @@ metrics! {
         "Requests of handles turned away, because the shard had too many of them waiting.";
     USERS_RESTRICTED = "uproar_users_restricted", Gauge, ["measure"],
         "Users against whom a measure is in force, by which.";
+    API_REQUESTS = "uproar_api_requests_total", Counter, ["route", "status"],
+        "Requests to the API, by the path as it is documented and by what they were answered with.";
+    API_REQUEST_DURATION = "uproar_api_request_duration_seconds", Histogram, [],
+        "From a request to the API to its answer, its body and the log included.";
     BUILD_INFO = "uproar_build_info", Gauge, ["version"],
         "Always 1; the labels say what runs.";
 }
@@ -229,6 +233,8 @@ impl Metric {
             ("source", LOG_READS) => Some(&SOURCES),
             ("queue", LOG_BUSY) => Some(&QUEUES),
             ("code", CHAT_ERRORS) => Some(&Code::TEXTS),
+            ("route", API_REQUESTS) => Some(&crate::http::ROUTES),
+            ("status", API_REQUESTS) => Some(&crate::http::STATUSES),
             ("measure", USERS_RESTRICTED) => Some(&Measure::LABELS),
             _ => None,
         }

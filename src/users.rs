@@ -120,6 +120,11 @@ impl Users {
         self.hub.standings.all(system_time())
     }
 
+    /// The measures against one user, each with its end.
+    pub(crate) fn restrictions_of(&self, user: &str) -> Vec<(Measure, Option<u64>)> {
+        self.hub.standings.of(user, system_time())
+    }
+
     /// Puts measures in force again that were kept from an earlier run. Sessions that are open already are not looked
     /// for; those that are over are left out.
     ///

@@ -215,3 +215,15 @@ fn keys_of_a_program_are_checked_too() {
     assert!(found.contains("must be at most 100 tables"), "{found}");
     assert!(!found.contains("hunter2"), "{found}");
 }
+
+#[test]
+fn keys_of_the_api_have_scopes_that_there_are_and_are_not_shown() {
+    let hash = uproar::config::KeyHash::of("hunter2");
+    let keys = |entry: &str| format!("[api]\nkeys = [\"{entry}\"]\n");
+    check(
+        "api_scope",
+        &keys(&format!("shop:publish,everything:{hash}")),
+        &["the scopes of the API are publish, read and users"],
+    );
+    check("api_key", &keys("hunter2"), &["api.keys[0] = \"***\" (a.toml line 2)"]);
+}

@@ -288,6 +288,24 @@ config! {
         allow_private_networks: bool = false;
     }
 
+    /// The API on "/api/v1", by which the application's own backend publishes, looks and acts.
+    api: Api {
+        /// Who may use it, by "Authorization: Bearer": a name, scopes out of publish, read and users, and the hash of a
+        /// key. Several at once let one be replaced while another holds. Without any the API is not there.
+        keys: Vec<AccessKey> = Vec::new();
+        /// The size of a request's body. Larger ones are answered with 413.
+        body_bytes_max: usize [1_024..=16_777_216 bytes] = 1_048_576;
+        /// How long the body of a request may take to come, and how long the answer may after that.
+        request_timeout_secs: u64 [1..=300 seconds] = 10;
+        /// Requests that are being answered at once. Further ones are answered with 503.
+        requests_in_flight_max: usize [1..=10_000 requests] = 256;
+        /// Requests that one key may make in a second, in the long run. Those above are answered with 429. 0 is no
+        /// bound.
+        requests_per_sec: u64 [0..=1_000_000 requests] = 1_000;
+        /// Requests that one key may make at once, after a quiet time.
+        requests_burst: u64 [1..=1_000_000 requests] = 2_000;
+    }
+
     /// What the server tells its operator.
     telemetry: Telemetry {
         /// The least severe level that is logged, of the server itself; of libraries only warnings and errors are.

@@ -45,7 +45,7 @@ pub use choices::{
     WebhookEvent,
 };
 pub use keys::{
-    Auth, Callbacks, Chat, Config, Echo, KEYS, Limits, Log, Origins, Relay, SECTIONS, Server,
+    Api, Auth, Callbacks, Chat, Config, Echo, KEYS, Limits, Log, Origins, Relay, SECTIONS, Server,
     Telemetry, Tls, Webhooks,
 };
 pub use layers::{Flag, Layers};

@@ -7,7 +7,7 @@ use super::{
     AllowedHost, AllowedOrigin, Config, Demo, KEYS, Mode, ProxyNetwork, callbacks, rooms,
     token_keys, webhooks,
 };
-use crate::http::ADMIN_SCOPES;
+use crate::http::{ADMIN_SCOPES, API_SCOPES};
 
 impl Config {
     /// Checks every bound and every rule between keys. A server does this before it binds a port.
@@ -33,6 +33,7 @@ impl Config {
             all_may_read_what_one_may,
             wildcards_are_meant,
             proxies_are_named,
+            api_keys_are_of_use,
         ];
         let found = rules.iter().filter_map(|rule| rule(self));
         let lists = rooms::problems(self).into_iter().chain(token_keys::problems(self));
@@ -203,6 +204,14 @@ fn wildcards_are_meant(config: &Config) -> Option<Problem> {
     let reason = "whoever has any name below the one with the wildcard is let in; name each, or set origins.wildcards = \
                   true";
     Some(Problem::among(config, &[list, "origins.wildcards"], reason))
+}
+
+fn api_keys_are_of_use(config: &Config) -> Option<Problem> {
+    let is_known = |scope: &String| API_SCOPES.contains(&scope.as_str());
+    (!config.api.keys.iter().all(|key| key.scopes.iter().all(is_known))).then(|| {
+        let reason = "the scopes of the API are publish, read and users";
+        Problem::among(config, &["api.keys"], reason)
+    })
 }
 
 /// An IPv4 address in IPv6 clothes counts as what it is.

@@ -96,6 +96,13 @@ impl Standings {
         Some(ends[Measure::Mute as usize]).filter(|end| *end > 0)
     }
 
+    /// What is in force against one user, each measure with its end.
+    pub(crate) fn of(&self, user: &str, now: u64) -> Vec<(Measure, Option<u64>)> {
+        let ends = self.users.get(user).map_or_else(Ends::default, |ends| *ends);
+        let measures = Measure::ALL.into_iter().zip(ends).filter(|(_, end)| *end > now);
+        measures.map(|(measure, end)| (measure, (end != NEVER).then_some(end))).collect()
+    }
+
     /// Everything that is in force.
     pub(crate) fn all(&self, now: u64) -> Vec<Restriction> {
         let of_user = |entry: dashmap::mapref::multiple::RefMulti<'_, Arc<str>, Ends>| {

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 use crate::gate::addresses::AddressLimits;
 use crate::gate::auth::Authenticator;
 use crate::gate::origin::OriginRule;
 use crate::gate::proxies::Proxies;
 use crate::gate::turnstile::Turnstile;
+use crate::http::patience::Patience;
 use crate::http::reception::{Outcome, Reception};
 use crate::http::wire::Tap;
 use crate::http::{
@@ -85,6 +87,7 @@ impl Judge {
             authenticator: Arc::new(Authenticator::open()),
             token_places: TokenPlaces::default(),
             tls: None,
+            api: None,
             turnstile: Arc::new(Turnstile::new(AddressLimits::NONE)),
             proxies: Proxies::default(),
         });
@@ -96,7 +99,9 @@ impl Judge {
     pub fn judge(&self, bytes: &[u8]) -> Verdict {
         let tap = Tap::default();
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let reception = Reception::new(Arc::clone(&self.site), peer, None, tap.clone());
+        let patience = Patience::new(Instant::now(), self.site.limits.handshake_timeout);
+        let site = Arc::clone(&self.site);
+        let reception = Reception::new(site, peer, None, (tap.clone(), patience));
         let memory = Memory { input: bytes, answer: Vec::new() };
         let mut connection = self.site.http.serve_connection(memory, reception);
         let mut context = Context::from_waker(Waker::noop());

@@ -18,7 +18,9 @@ use crate::{
     gate::addresses::{Arrival, Excess},
     http::{
         door::Pending,
-        linger, proxy_protocol,
+        linger,
+        patience::Patience,
+        proxy_protocol,
         reception::{Accepted, Outcome, Reception},
         refusal::Refusal,
         socket::Socket,
@@ -160,7 +162,9 @@ impl Visit {
     async fn converse(mut self, socket: Socket) {
         let tap = Tap::default();
         let site = Arc::clone(&self.pending.site);
-        let reception = Reception::new(site, self.peer, self.arrival.take(), tap.clone());
+        let patience = Patience::new(self.accepted, site.limits.handshake_timeout);
+        let arrival = self.arrival.take();
+        let reception = Reception::new(site, self.peer, arrival, (tap.clone(), patience.clone()));
         let mut connection =
             self.pending.site.http.serve_connection(Wire::new(socket, tap), reception);
         let conversation = async {
@@ -173,14 +177,18 @@ impl Visit {
             Pin::new(&mut connection).graceful_shutdown();
             poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         };
-        let end = time::timeout_at(self.deadline(), conversation).await;
+        let end = tokio::select! {
+            biased;
+            end = conversation => Some(end),
+            () = patience.over() => None,
+        };
 
         let parts = connection.into_parts();
         let is_mid_answer = parts.io.is_mid_answer();
         let (socket, held) = parts.io.into_parts();
         let has_rest = !parts.read_buf.is_empty();
         match (parts.service.into_outcome(), end) {
-            (Outcome::Accepted(accepted), Ok(Ok(()))) => {
+            (Outcome::Accepted(accepted), Some(Ok(()))) => {
                 self.hand_over(socket, *accepted, held, parts.read_buf).await;
             }
             (Outcome::Accepted(_) | Outcome::Refused, _) => linger::close(socket, None).await,
@@ -236,14 +244,11 @@ fn spoken(stream: &TcpStream) -> Option<u8> {
 
 /// Why a connection ended that was neither upgraded nor refused; `None` for one that had its pages and left, or idled
 /// until the deadline.
-fn verdict(
-    end: &Result<hyper::Result<()>, time::error::Elapsed>,
-    was_busy: bool,
-) -> Option<Refusal> {
+fn verdict(end: &Option<hyper::Result<()>>, was_busy: bool) -> Option<Refusal> {
     match end {
-        Ok(Err(error)) if error.is_parse_too_large() => Some(Refusal::HeaderTooLarge),
-        Ok(Err(error)) if error.is_parse() => Some(Refusal::Malformed),
-        Ok(_) => was_busy.then_some(Refusal::Lost),
-        Err(_) => was_busy.then_some(Refusal::Timeout),
+        Some(Err(error)) if error.is_parse_too_large() => Some(Refusal::HeaderTooLarge),
+        Some(Err(error)) if error.is_parse() => Some(Refusal::Malformed),
+        Some(_) => was_busy.then_some(Refusal::Lost),
+        None => was_busy.then_some(Refusal::Timeout),
     }
 }

@@ -1,5 +1,5 @@
 //! The control plane's HTTP: what happens to a connection between its accept and its 101, the pages, the operator's
-//! endpoints.
+//! endpoints, the API of the application's backend.
 //!
 //! A shard accepts a connection and [knocks](Door::knock) with it. On the control runtime `handshake` waits for its
 //! first byte and drives hyper over a `wire`; `reception` judges each request by `routes`, `upgrade`
@@ -7,6 +7,7 @@
 //! writes it once the session is a member of its rooms. Nothing here knows what a frame is.
 
 mod admin;
+pub(crate) mod api;
 mod connections;
 mod credentials;
 mod door;
@@ -15,6 +16,7 @@ pub(crate) mod fuzzing;
 mod handshake;
 mod linger;
 mod pages;
+mod patience;
 mod proxy_protocol;
 mod readiness;
 mod reception;
@@ -28,6 +30,8 @@ mod upgrade;
 mod wire;
 
 pub use admin::{ADMIN_SCOPES, Admin, serve_admin};
+pub use api::API_SCOPES;
+pub(crate) use api::{ROUTES, STATUSES};
 pub use connections::Connections;
 pub use credentials::TokenPlaces;
 pub use door::{AdoptFn, Door, RoomFn};

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Method, Request, Response,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::{Body, Incoming},
     header::{self, HeaderValue},
     service::Service,
@@ -28,9 +28,11 @@ use crate::{
         turnstile::Place,
     },
     http::{
+        api::Api,
         connections::Admission,
         credentials,
         pages::{self, Page},
+        patience::Patience,
         readiness::Phase,
         refusal::Refusal,
         routes::Match,
@@ -75,6 +77,7 @@ struct Desk {
     /// Counts whoever this is; `None` for a proxy, each of whose requests may be somebody else's.
     arrival: Option<Arrival>,
     tap: Tap,
+    patience: Patience,
 }
 
 /// Whose request it is.
@@ -89,9 +92,9 @@ impl Reception {
         site: Arc<Site>,
         peer: SocketAddr,
         arrival: Option<Arrival>,
-        tap: Tap,
+        (tap, patience): (Tap, Patience),
     ) -> Self {
-        let desk = Arc::new(Desk { site, peer, arrival, tap });
+        let desk = Arc::new(Desk { site, peer, arrival, tap, patience });
         Self { desk, outcome: Arc::new(Mutex::new(Outcome::Nothing)) }
     }
 
@@ -102,6 +105,33 @@ impl Reception {
 }
 
 impl Desk {
+    /// The answer to a request for one of the API's paths.
+    async fn answer(&self, api: &Api, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let client = self.client(request.headers());
+        let counted = self.count_in(client);
+        let refusal = match &counted {
+            _ if self.site.readiness.phase() == Phase::Draining => Some(Refusal::Draining),
+            Err(refusal) => Some(*refusal),
+            // A key is as good as a token, where who names no page needs one.
+            Ok(_) => self
+                .visitor(&request)
+                .and_then(|visitor| visitor.admit(true).map_err(Refusal::Foreign))
+                .err(),
+        };
+        let shows_key = request.headers().contains_key(header::AUTHORIZATION);
+        // So that a body may be asked for, and comes; and for the next request when this one is answered.
+        self.tap.keep_open();
+        if api.knows(request.headers()) {
+            self.patience.extend(api.patience());
+        }
+        let response = api.answer(request, refusal).await;
+        if shows_key && response.status() == StatusCode::UNAUTHORIZED {
+            self.site.turnstile.addresses.note_failure(client.ip());
+        }
+        self.tap.set(true);
+        response
+    }
+
     /// Whose request it is: the peer's, or whom a proxy names that is one of ours.
     fn client(&self, headers: &HeaderMap) -> SocketAddr {
         let proxies = &self.site.proxies;
@@ -120,16 +150,29 @@ impl Desk {
         if self.site.proxies.is_empty() && is_forwarded(request.headers(), client.ip()) {
             turnstile.note_forwarded(client.ip());
         }
-        let forwarded;
-        let arrival = match &self.arrival {
-            Some(arrival) => arrival,
-            None => {
-                forwarded = turnstile.addresses.arrive(client.ip()).map_err(Refusal::Excess)?;
-                forwarded.check().map_err(Refusal::Excess)?;
-                &forwarded
-            }
+        let forwarded = self.count_in(client)?;
+        let Some(arrival) = self.arrival.as_ref().or(forwarded.as_ref()) else {
+            return Err(Refusal::Lost);
         };
         self.judge(request, Caller { address: client, arrival }).await
+    }
+
+    /// Counts whoever it is of, where that was not known when the connection came.
+    fn count_in(&self, client: SocketAddr) -> Result<Option<Arrival>, Refusal> {
+        if self.arrival.is_some() {
+            return Ok(None);
+        }
+        let addresses = &self.site.turnstile.addresses;
+        let forwarded = addresses.arrive(client.ip()).map_err(Refusal::Excess)?;
+        forwarded.check().map_err(Refusal::Excess)?;
+        Ok(Some(forwarded))
+    }
+
+    fn visitor(&self, request: &Request<Incoming>) -> Result<Visitor, Refusal> {
+        let origins =
+            request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
+        let visitor = self.site.origin_rule.check(authority(request)?, origins);
+        visitor.map_err(Refusal::Foreign)
     }
 
     /// Checks from the outside in, so that a stranger learns nothing about the inside.
@@ -141,11 +184,7 @@ impl Desk {
         if self.site.readiness.phase() == Phase::Draining {
             return Err(Refusal::Draining);
         }
-        let origins =
-            request.headers().get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
-        let visitor = self.site.origin_rule.check(authority(&request)?, origins);
-        let visitor = visitor.map_err(Refusal::Foreign)?;
-
+        let visitor = self.visitor(&request)?;
         let is_upgrade = upgrade::is_wanted(request.headers());
         let path = request.uri().path();
         if !is_upgrade && let Some(page) = self.site.pages.find(path) {
@@ -304,6 +343,11 @@ impl Service<Request<Incoming>> for Reception {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (desk, last) = (Arc::clone(&self.desk), Arc::clone(&self.outcome));
         Box::pin(async move {
+            if let Some(api) = desk.site.api.as_ref().filter(|_| Api::is_at(request.uri().path())) {
+                let response = desk.answer(api, request).await;
+                *last.lock().await = Outcome::Page;
+                return Ok(response);
+            }
             let client = desk.client(request.headers());
             let received = desk.receive(request, client).await;
             let (response, outcome) = received.unwrap_or_else(|refusal| {

@@ -11,8 +11,13 @@ use crate::{
         turnstile::Turnstile,
     },
     http::{
-        connections::Connections, credentials::TokenPlaces, pages::Pages, readiness::Readiness,
-        refusal, routes::Routes,
+        api::{self, Api},
+        connections::Connections,
+        credentials::TokenPlaces,
+        pages::Pages,
+        readiness::Readiness,
+        refusal,
+        routes::Routes,
     },
     metrics::HANDSHAKE_DURATION,
     tls::Acceptor,
@@ -60,6 +65,8 @@ pub struct Settings {
     pub runtime: Handle,
     /// What speaks TLS on the public address, which speaks nothing else then.
     pub tls: Option<Acceptor>,
+    /// The API, where there are keys for it.
+    pub(crate) api: Option<Api>,
 }
 
 /// The server as its visitors meet it; one for all shards.
@@ -76,6 +83,7 @@ pub struct Site {
     pub(super) readiness: Arc<Readiness>,
     pub(super) runtime: Handle,
     pub(super) tls: Option<Acceptor>,
+    pub(super) api: Option<Api>,
     pub(super) http: http1::Builder,
     pub(super) duration: metrics::Histogram,
 }
@@ -85,6 +93,7 @@ impl Site {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         refusal::register();
+        api::register();
         Self {
             http: http(&settings.limits),
             routes: settings.routes,
@@ -99,6 +108,7 @@ impl Site {
             readiness: settings.readiness,
             runtime: settings.runtime,
             tls: settings.tls,
+            api: settings.api,
             duration: metrics::histogram!(HANDSHAKE_DURATION),
         }
     }

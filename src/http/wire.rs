@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -20,16 +20,32 @@ use crate::http::socket::Socket;
 
 /// Lets output through to the socket: whoever answers a request opens it, and the end of that answer shuts it.
 #[derive(Clone, Default)]
-pub(super) struct Tap(Arc<AtomicBool>);
+pub(super) struct Tap(Arc<AtomicU8>);
+
+/// What a tap lets through: nothing,
+const SHUT: u8 = 0;
+/// one answer,
+const OPEN: u8 = 1;
+/// whatever comes.
+const KEPT: u8 = 2;
 
 impl Tap {
     /// Decides whether the answer that is about to be written passes.
     pub(super) fn set(&self, open: bool) {
-        self.0.store(open, Ordering::Relaxed);
+        self.0.store(if open { OPEN } else { SHUT }, Ordering::Relaxed);
+    }
+
+    /// Lets through whatever is written until the next answer is decided on, such as the word that a body may come.
+    pub(super) fn keep_open(&self) {
+        self.0.store(KEPT, Ordering::Relaxed);
+    }
+
+    fn end_answer(&self) {
+        let _ = self.0.compare_exchange(OPEN, SHUT, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn is_open(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) != SHUT
     }
 }
 
@@ -82,7 +98,7 @@ impl Write for Wire {
     /// hyper flushes once all that it had to write is written, which is where an answer ends.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
-        self.tap.set(false);
+        self.tap.end_answer();
         Poll::Ready(Ok(()))
     }
 

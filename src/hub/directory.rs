@@ -3,6 +3,7 @@
 //! Touched when a shard's first member joins and its last one leaves. Publishers hold the room's entry and read its
 //! shard set with plain atomic loads, so that no message takes a lock.
 
+use std::collections::BinaryHeap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,6 +12,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 
 use crate::hub::shard_set::ShardSet;
+use crate::rooms::conversation::is_of_users;
 use crate::rooms::presence::Happening;
 
 /// One room as all shards know it.
@@ -174,6 +176,36 @@ impl Directory {
         self.rooms.load(Ordering::Relaxed)
     }
 
+    /// The first rooms by name that begin so and come after that one, `limit` at most; and whether there are more. Looks
+    /// at every room.
+    pub(crate) fn list(
+        &self,
+        route: usize,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> (Vec<Arc<str>>, bool) {
+        let mut first = BinaryHeap::new();
+        for room in &self.routes[route] {
+            let name = room.key();
+            if !name.starts_with(prefix) || after.is_some_and(|after| **name <= *after) {
+                continue;
+            }
+            if is_of_users(name) || first.len() > limit && first.peek() <= Some(name) {
+                continue;
+            }
+            first.push(Arc::clone(name));
+            if first.len() > limit + 1 {
+                first.pop();
+            }
+        }
+        let more = first.len() > limit;
+        if more {
+            first.pop();
+        }
+        (first.into_sorted_vec(), more)
+    }
+
     /// Gives memory back that a crowd of rooms left behind.
     pub(crate) fn shrink(&self) {
         for map in &self.routes {
@@ -218,6 +250,25 @@ mod tests {
         assert!(first.add_member(2) && first.add_member(2) && !first.add_member(2));
         first.remove_member();
         assert!(first.add_member(2));
+    }
+
+    #[test]
+    fn rooms_are_listed_in_order_page_by_page() {
+        let directory = Directory::new(2);
+        let inbox = crate::rooms::conversation::inbox("ann");
+        for name in ["b", "a3", "a1", "c", "a2", &inbox] {
+            assert!(directory.enter(1, name, 0, usize::MAX).is_some());
+        }
+        let list = |prefix, after, limit| {
+            let (names, more) = directory.list(1, prefix, after, limit);
+            (names.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" "), more)
+        };
+        assert_eq!(list("", None, 10), ("a1 a2 a3 b c".to_owned(), false));
+        assert_eq!(list("", None, 2), ("a1 a2".to_owned(), true));
+        assert_eq!(list("", Some("a2"), 3), ("a3 b c".to_owned(), false));
+        assert_eq!(list("a", Some("a1"), 1), ("a2".to_owned(), true));
+        assert_eq!(list("x", None, 1), (String::new(), false));
+        assert!(directory.list(0, "", None, 10).0.is_empty());
     }
 
     #[test]

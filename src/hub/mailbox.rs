@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
+use tokio::sync::oneshot;
 
 use crate::gate::verify::Verified;
 use crate::hub::doorbell::Doorbell;
@@ -80,6 +81,8 @@ pub(crate) enum Request {
     Publish { route: usize, room: String, except: Option<SessionId>, frame: Vec<u8> },
     /// The end of a session.
     Close { session: SessionId, close: Close },
+    /// Who is in a room, as its members are told; nobody where the shard does not know it.
+    Members { route: usize, room: String, told: oneshot::Sender<Option<String>> },
 }
 
 /// How much each queue holds.

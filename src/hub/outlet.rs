@@ -1,9 +1,11 @@
-//! Where the log's work goes in a server: to the mailboxes of the shards that have somebody to tell.
+//! Where the log's work goes in a server: to the mailboxes of the shards that have somebody to tell, and to
+//! the desk of those who ask from elsewhere.
 
 use std::sync::Arc;
 
 use crate::hub::Hub;
 use crate::hub::shard_set::ShardSet;
+use crate::log::client::{DESK, Desk};
 use crate::log::{Delivery, Found, Message, Outlet};
 use crate::rooms::conversation::{Conversation, View, inbox};
 use crate::webhooks::Tap;
@@ -15,6 +17,8 @@ pub(crate) struct Shards {
     pub(crate) route: usize,
     /// Tells the application, if it is told.
     pub(crate) tap: Option<Arc<Tap>>,
+    /// Where the answers go that are no shard's.
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Outlet for Shards {
@@ -32,10 +36,17 @@ impl Outlet for Shards {
     }
 
     fn deliver(&self, shard: usize, delivery: Delivery) -> Result<(), Delivery> {
+        if shard == DESK {
+            self.desk.answer(delivery.answers);
+            return Ok(());
+        }
         self.hub.ports[shard].deliver(delivery)
     }
 
     fn found(&self, shard: usize, found: Found) {
+        if shard == DESK {
+            return self.desk.found(found);
+        }
         self.hub.ports[shard].found(found);
     }
 

@@ -88,6 +88,20 @@ impl Log {
         })
     }
 
+    /// Hands drafts over on behalf of nobody that a shard would have to tell when there is room: whoever is turned away
+    /// tries again by itself.
+    pub(super) fn offer(&self, submission: Submission) -> Result<(), Submission> {
+        self.0.submit(submission).inspect_err(|_| self.0.counters.submissions_refused.add(1))
+    }
+
+    /// Asks in the same way.
+    pub(super) fn ask(&self, read: Read) -> Result<(), Read> {
+        self.0.reads.try_send(read).map_err(|read| {
+            self.0.counters.reads_refused.add(1);
+            read.into_inner()
+        })
+    }
+
     /// Says that a mailbox that turned a delivery away has room again.
     pub(crate) fn wake(&self) {
         // Where a wake is on its way already it serves this mailbox, too.

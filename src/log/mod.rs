@@ -8,6 +8,7 @@
 //! [`writer`], which hands on what is [`outgoing`] and lets [`retention`] work when there is time, and the [`readers`].
 //! Both work on an [`engine`]: [`memory`] or [`sqlite`], which agree on what makes a [`page`].
 
+pub(crate) mod client;
 pub(crate) mod counters;
 pub(crate) mod data_dir;
 pub(crate) mod engine;

@@ -16,6 +16,7 @@ use crate::gate::access::Access;
 use crate::gate::auth::Authenticator;
 use crate::gate::origin::{Listed, OriginRule, Pages};
 use crate::gate::verify::Unverified;
+use crate::http::api::Api;
 use crate::http::{
     Connections, Entrance, Limits, Readiness, Route, Routes, Settings, Site, TokenPlaces,
 };
@@ -27,7 +28,7 @@ use crate::server::admission::{Admission, is_sound};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
 use crate::server::threads::Ready;
-use crate::server::{Server, chat, wiring};
+use crate::server::{Server, api, chat, wiring};
 use crate::shard::Wiring;
 use crate::shard::chat::Settings as ChatSettings;
 use crate::shard::service::Service;
@@ -166,7 +167,7 @@ impl Builder {
         let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
         let sockets_max = descriptors.sockets_max(&self.config);
         let tls = Tls::load(&self.config).map_err(refused)?;
-        let patterns = self.routes.iter().map(|route| route.pattern.clone()).collect();
+        let patterns: Vec<_> = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
         let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
@@ -180,7 +181,6 @@ impl Builder {
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
         let shared = (Arc::clone(&connections), Arc::clone(&readiness));
         let public = tls.as_ref().map(|tls| tls.public.clone());
-        let site = site(&self.config, routes, authenticator, shared, (runtime.handle(), public));
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
         let route = self.services.iter().position(|service| matches!(service, Service::Chat));
@@ -189,8 +189,14 @@ impl Builder {
             runtime: runtime.handle(),
             protocols: self.protocols.clone(),
         });
-        let chat = chat::begin(&self.config, &hub, route, telling, &events)?
+        let directory = wiring::data_dir(&self.config)?;
+        let place = route.zip(directory.clone());
+        let chat = chat::begin(&self.config, &hub, place, telling, &events)?
             .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
+        let api =
+            api::new(&self.config, &hub, directory, chat.as_ref(), (&connections, &patterns))?;
+        let parts = (runtime.handle(), public, api);
+        let site = site(&self.config, routes, authenticator, shared, parts);
         let shared = Shared {
             hub: Arc::clone(&hub),
             site,
@@ -266,7 +272,7 @@ fn site(
     routes: Routes,
     authenticator: Arc<Authenticator>,
     (connections, readiness): (Arc<Connections>, Arc<Readiness>),
-    (runtime, tls): (&Handle, Option<Acceptor>),
+    (runtime, tls, api): (&Handle, Option<Acceptor>, Option<Api>),
 ) -> Arc<Site> {
     Arc::new(Site::new(Settings {
         routes,
@@ -281,6 +287,7 @@ fn site(
         readiness,
         runtime: runtime.clone(),
         tls,
+        api,
     }))
 }
 

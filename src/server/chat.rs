@@ -11,6 +11,7 @@ use crate::gate::guests::Guests;
 use crate::hub::Hub;
 use crate::hub::directory::Watch;
 use crate::hub::outlet::Shards;
+use crate::log::client::{Client, Desk};
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Keeping, Rule, Rules, Window};
@@ -58,18 +59,20 @@ impl Telling<'_> {
 pub(super) struct Chat {
     pub(super) running: Running,
     pub(super) settings: Settings,
+    /// The log for the API.
+    pub(super) client: Client,
 }
 
-/// Starts the chat, if there is a route for it, and has the application told of what happens, if it wants to be.
+/// Starts the chat, if there is a route and a directory for it, and has the application told of what happens, if it wants to be.
 pub(super) fn begin(
     config: &Config,
     hub: &Arc<Hub>,
-    route: Option<usize>,
+    place: Option<(usize, Arc<DataDir>)>,
     telling: Option<Telling<'_>>,
     events: &Sender<Event>,
 ) -> Result<Option<Chat>, StartError> {
-    if let Some(route) = route {
-        return start(config, hub, route, telling, events.clone()).map(Some);
+    if let Some(place) = place {
+        return start(config, hub, place, telling, events.clone()).map(Some);
     }
     if let Some(telling) = telling {
         telling.start(hub, Arc::default(), None);
@@ -81,11 +84,10 @@ pub(super) fn begin(
 fn start(
     config: &Config,
     hub: &Arc<Hub>,
-    route: usize,
+    (route, directory): (usize, Arc<DataDir>),
     telling: Option<Telling<'_>>,
     events: Sender<Event>,
 ) -> Result<Chat, StartError> {
-    let directory = Arc::new(DataDir::lock(&config.server.data_dir).map_err(StartError::log)?);
     let guests = Guests::open(directory.path()).map_err(StartError::System)?;
     let window = Window(config.log.idempotency_window_secs * 1000);
     let options = sqlite::Options {
@@ -104,10 +106,11 @@ fn start(
     let rules = Arc::new(RoomRules::new(&config.chat.rooms, config.chat.history_messages_max));
     let tap = telling.map(|telling| telling.start(hub, Arc::clone(&rules), Some(source)));
     let shards = hub.ports.len();
+    let desk = Arc::new(Desk::default());
     let running = Running::start(Parts {
         engines: Engines { durable: Box::new(durable), memory: Box::new(memory) },
         rules: keeping(Arc::clone(&rules)),
-        outlet: Arc::new(Shards { hub: Arc::clone(hub), route, tap }),
+        outlet: Arc::new(Shards { hub: Arc::clone(hub), route, tap, desk: Arc::clone(&desk) }),
         clock: system_clock(),
         drafts_max: config.log.drafts_max,
         reads_max: READS_MAX * shards,
@@ -135,7 +138,8 @@ fn start(
             shard: config.log.read_total_bytes_per_sec / shards as u64,
         },
     };
-    Ok(Chat { running, settings })
+    let client = Client::new(running.log(), desk);
+    Ok(Chat { running, settings, client })
 }
 
 /// A log of which a thread is gone would leave everybody without answers.

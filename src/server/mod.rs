@@ -1,6 +1,7 @@
 //! The server: runs what the [`Builder`] put together, and stops it.
 
 mod admission;
+mod api;
 mod builder;
 mod chat;
 mod run_error;

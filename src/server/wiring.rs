@@ -16,6 +16,7 @@ use crate::http::{Door, Site};
 use crate::hub::Hub;
 use crate::hub::directory::Directory;
 use crate::hub::mailbox::{Capacity, Mailbox, mailbox};
+use crate::log::data_dir::DataDir;
 use crate::server::start_error::StartError;
 use crate::shard::chat::reads::READS_MAX;
 use crate::shard::seats::Rates;
@@ -27,6 +28,15 @@ const ADOPTIONS_MAX: usize = 1024;
 
 /// What tasks with handles may have waiting at one shard.
 const REQUESTS_MAX: usize = 4096;
+
+/// The data directory, where something is to be kept.
+pub(super) fn data_dir(config: &Config) -> Result<Option<Arc<DataDir>>, StartError> {
+    if !config.chat.enabled && config.api.keys.is_empty() {
+        return Ok(None);
+    }
+    let directory = DataDir::lock(&config.server.data_dir).map_err(StartError::log)?;
+    Ok(Some(Arc::new(directory)))
+}
 
 /// Binds an address for one listener.
 pub(super) fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {

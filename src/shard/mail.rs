@@ -149,6 +149,10 @@ impl Shard {
                         self.state.doom(slot, CloseReason::Handler(close));
                     }
                 }
+                Request::Members { route, room, told } => {
+                    // Whoever asked may have gone.
+                    let _ = told.send(self.state.members_of(route as u16, &room));
+                }
             }
         }
     }

@@ -100,6 +100,14 @@ impl Client {
         }
     }
 
+    /// So many bytes of what comes.
+    pub fn read_bytes(&mut self, length: usize) -> Vec<u8> {
+        while self.received.len() < length {
+            assert!(self.fill().expect("the server answers") > 0, "closed within the body");
+        }
+        self.received.drain(..length).collect()
+    }
+
     /// The next frame; `None` once the server has closed its side.
     pub fn read(&mut self) -> io::Result<Option<Frame>> {
         loop {

@@ -119,6 +119,7 @@ impl Server {
             readiness: Arc::clone(&readiness),
             runtime: Handle::current(),
             tls: None,
+            api: None,
         });
         let (sender, adopted) = crossbeam_channel::bounded(options.mailbox);
         #[allow(clippy::result_large_err, reason = "what the shard does not take comes back whole")]

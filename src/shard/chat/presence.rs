@@ -54,6 +54,13 @@ impl State {
         self.presence_of(room).map(Roster::new)
     }
 
+    /// The same as a message; `None` too where the room has nobody on this shard.
+    pub(crate) fn members_of(&self, route: u16, name: &str) -> Option<String> {
+        let roster = self.roster(self.rooms.find(route, name)?)?;
+        let members = Members { room: name, roster: roster.as_reply(), reference: None };
+        Some(text(|out| members.write(out)))
+    }
+
     /// The answer to `members`.
     pub(crate) fn answer_members(&mut self, slot: u32, name: &str, reference: &Reference) {
         let Some(room) = self.joined_room(slot, name) else {
