@@ -1,5 +1,5 @@
 //! What the signals of an operator or a supervisor do: the first stops the server, the second ends the process; SIGHUP
-//! has a new certificate looked for.
+//! has a new certificate looked for, where there is one.
 
 use std::io;
 
@@ -11,11 +11,15 @@ use crate::tls::Nudge;
 /// What a shell shows for a process that was interrupted.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Has a new certificate looked for at each SIGHUP. To be run on the control runtime.
-pub(crate) async fn reload_at_hangup(nudge: Nudge) {
+/// Has a new certificate looked for at each SIGHUP, where TLS is spoken. To be run on the control runtime.
+pub(crate) async fn reload_at_hangup(nudge: Option<Nudge>) {
     match signal(SignalKind::hangup()) {
         Ok(mut hangup) => {
             while hangup.recv().await.is_some() {
+                let Some(nudge) = &nudge else {
+                    tracing::info!(signal = "SIGHUP", "signal received: there is nothing to load");
+                    continue;
+                };
                 tracing::info!(signal = "SIGHUP", "signal received: looking for a new certificate");
                 nudge.now();
             }

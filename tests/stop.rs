@@ -49,6 +49,20 @@ fn everybody_is_told_on_sigterm() {
     stops_on("TERM");
 }
 
+/// What `systemctl reload` sends, to a server that has nothing to load again.
+#[test]
+fn a_hangup_disturbs_nobody() {
+    let mut server = Server::start(&["--echo"]);
+    let mut client = Client::connect(server.address, "/echo");
+    server.signal("HUP");
+    server.log_line(|line| line["signal"] == "SIGHUP");
+    client.send("here");
+    assert_eq!(client.next().text(), "here");
+    server.signal("TERM");
+    assert!(until_close(client).is_empty());
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 #[test]
 fn sigint_is_the_same() {
     stops_on("INT");

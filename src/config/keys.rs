@@ -234,6 +234,10 @@ config! {
         /// The authorities, in PEM, one of which must have signed the certificate of whoever connects to admin_listen,
         /// which then speaks TLS. "" speaks plain HTTP there and asks nobody for a certificate.
         admin_client_ca_file: Option<PathBuf> = None;
+        /// The authorities, in PEM, one of which must have signed the certificate of whoever uses the API, beside the
+        /// key. Everybody who connects is asked for a certificate then; who does not use the API needs none. "" asks
+        /// nobody.
+        api_client_ca_file: Option<PathBuf> = None;
     }
 
     /// What your application is asked over HTTP while somebody waits for the answer.

@@ -164,12 +164,15 @@ fn certificate_and_key_go_together(config: &Config) -> Option<Problem> {
 }
 
 fn client_certificates_need_one(config: &Config) -> Option<Problem> {
-    (config.tls.admin_client_ca_file.is_some() && config.tls.certificate_file.is_none()).then(
-        || {
-            let reason = "who asks for a certificate must show one";
-            Problem::among(config, &["tls.admin_client_ca_file", "tls.certificate_file"], reason)
-        },
-    )
+    let asks = [
+        ("tls.admin_client_ca_file", &config.tls.admin_client_ca_file),
+        ("tls.api_client_ca_file", &config.tls.api_client_ca_file),
+    ];
+    let (key, _) = asks.into_iter().find(|(_, file)| file.is_some())?;
+    config.tls.certificate_file.is_none().then(|| {
+        let reason = "who asks for a certificate must show one";
+        Problem::among(config, &[key, "tls.certificate_file"], reason)
+    })
 }
 
 fn data_dir_is_a_directory(config: &Config) -> Option<Problem> {

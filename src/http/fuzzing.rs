@@ -17,7 +17,7 @@ use crate::gate::origin::OriginRule;
 use crate::gate::proxies::Proxies;
 use crate::gate::turnstile::Turnstile;
 use crate::http::patience::Patience;
-use crate::http::reception::{Outcome, Reception};
+use crate::http::reception::{Outcome, Peer, Reception};
 use crate::http::wire::Tap;
 use crate::http::{
     Connections, Entrance, Limits, Phase, Readiness, Route, Routes, Settings, Site, TokenPlaces,
@@ -98,7 +98,7 @@ impl Judge {
     #[must_use]
     pub fn judge(&self, bytes: &[u8]) -> Verdict {
         let tap = Tap::default();
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = Peer { address: SocketAddr::from(([127, 0, 0, 1], 1)), is_known: false };
         let patience = Patience::new(Instant::now(), self.site.limits.handshake_timeout);
         let site = Arc::clone(&self.site);
         let reception = Reception::new(site, peer, None, (tap.clone(), patience));

@@ -21,7 +21,7 @@ use crate::{
         linger,
         patience::Patience,
         proxy_protocol,
-        reception::{Accepted, Outcome, Reception},
+        reception::{Accepted, Outcome, Peer, Reception},
         refusal::Refusal,
         socket::Socket,
         wire::{Tap, Wire},
@@ -164,7 +164,8 @@ impl Visit {
         let site = Arc::clone(&self.pending.site);
         let patience = Patience::new(self.accepted, site.limits.handshake_timeout);
         let arrival = self.arrival.take();
-        let reception = Reception::new(site, self.peer, arrival, (tap.clone(), patience.clone()));
+        let peer = Peer { address: self.peer, is_known: socket.is_known() };
+        let reception = Reception::new(site, peer, arrival, (tap.clone(), patience.clone()));
         let mut connection =
             self.pending.site.http.serve_connection(Wire::new(socket, tap), reception);
         let conversation = async {

@@ -70,10 +70,18 @@ pub(super) struct Reception {
     outcome: Arc<Mutex<Outcome>>,
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    /// It has shown a certificate that it was asked for.
+    pub(super) is_known: bool,
+}
+
 /// Where one connection's requests are judged.
 struct Desk {
     site: Arc<Site>,
-    peer: SocketAddr,
+    peer: Peer,
     /// Counts whoever this is; `None` for a proxy, each of whose requests may be somebody else's.
     arrival: Option<Arrival>,
     tap: Tap,
@@ -90,7 +98,7 @@ struct Caller<'a> {
 impl Reception {
     pub(super) fn new(
         site: Arc<Site>,
-        peer: SocketAddr,
+        peer: Peer,
         arrival: Option<Arrival>,
         (tap, patience): (Tap, Patience),
     ) -> Self {
@@ -124,7 +132,7 @@ impl Desk {
         if api.knows(request.headers()) {
             self.patience.extend(api.patience());
         }
-        let response = api.answer(request, refusal).await;
+        let response = api.answer(request, refusal, self.peer.is_known).await;
         if shows_key && response.status() == StatusCode::UNAUTHORIZED {
             self.site.turnstile.addresses.note_failure(client.ip());
         }
@@ -135,9 +143,9 @@ impl Desk {
     /// Whose request it is: the peer's, or whom a proxy names that is one of ours.
     fn client(&self, headers: &HeaderMap) -> SocketAddr {
         let proxies = &self.site.proxies;
-        let Some(name) = proxies.header.name() else { return self.peer };
+        let Some(name) = proxies.header.name() else { return self.peer.address };
         let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        proxies.client(self.peer, lines)
+        proxies.client(self.peer.address, lines)
     }
 
     /// Counts a request for whoever it is of, where that was not known before.

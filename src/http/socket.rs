@@ -38,6 +38,14 @@ impl Socket {
         }
     }
 
+    /// Whether the peer has shown a certificate that it was asked for.
+    pub(super) const fn is_known(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Sealed(stream) => stream.is_known(),
+        }
+    }
+
     /// The socket below, what makes its records, and what was decrypted and not read.
     pub(super) fn into_parts(self) -> (TcpStream, Option<Box<Channel>>, Vec<u8>) {
         match self {

@@ -43,6 +43,7 @@ pub(super) fn new(
         chat: chat.map(|chat| chat_of(config, chat)),
         relay: relay.map(|(rooms, lobby)| api::Relay { rooms, lobby }),
         connections: Arc::clone(connections),
+        asks_certificate: config.tls.api_client_ca_file.is_some(),
     };
     Ok(Some(Api::new(parts)))
 }

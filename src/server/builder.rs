@@ -163,9 +163,7 @@ impl Builder {
     /// What is wrong with the configuration, the routes, the addresses or the system.
     pub fn bind(self) -> Result<Server, StartError> {
         self.config.validate().map_err(StartError::Config)?;
-        let descriptors = Descriptors::raise();
-        let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
-        let sockets_max = descriptors.sockets_max(&self.config);
+        let (connections_max, sockets_max) = self.connections_max()?;
         let tls = Tls::load(&self.config).map_err(refused)?;
         let patterns: Vec<_> = self.routes.iter().map(|route| route.pattern.clone()).collect();
         let routes = Routes::new(self.routes)?;
@@ -179,23 +177,20 @@ impl Builder {
         let address = listeners[0].local_addr()?;
         let readiness = Arc::new(Readiness::default());
         let connections = Arc::new(Connections::new(connections_max).with_sockets_max(sockets_max));
-        let shared = (Arc::clone(&connections), Arc::clone(&readiness));
         let public = tls.as_ref().map(|tls| tls.public.clone());
         let (hub, polls) = wiring::hub(&self.config, self.services.len(), listeners.len())?;
         let (events, ended) = bounded(listeners.len() + 2);
-        let route = self.services.iter().position(|service| matches!(service, Service::Chat));
-        let telling = webhooks.map(|webhooks| chat::Telling {
-            webhooks,
-            runtime: runtime.handle(),
-            protocols: self.protocols.clone(),
-        });
+        let (handle, protocols) = (runtime.handle(), self.protocols.clone());
+        let telling =
+            webhooks.map(|webhooks| chat::Telling { webhooks, runtime: handle, protocols });
         let directory = wiring::data_dir(&self.config)?;
-        let place = route.zip(directory.clone());
+        let place = chat_route(&self.services).zip(directory.clone());
         let chat = chat::begin(&self.config, &hub, place, telling, &events)?
             .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
-        let api =
-            api::new(&self.config, &hub, directory, chat.as_ref(), (&connections, &patterns))?;
+        let acted_on = (&connections, &patterns[..]);
+        let api = api::new(&self.config, &hub, directory, chat.as_ref(), acted_on)?;
         let parts = (runtime.handle(), public, api);
+        let shared = (Arc::clone(&connections), Arc::clone(&readiness));
         let site = site(&self.config, routes, authenticator, shared, parts);
         let shared = Shared {
             hub: Arc::clone(&hub),
@@ -227,6 +222,18 @@ impl Builder {
         server.serve_operators((admin, tls), exposition, metrics, addresses);
         Ok(server)
     }
+
+    /// The bounds on sessions and on sockets, as far as the system grants descriptors for them.
+    fn connections_max(&self) -> Result<(usize, usize), StartError> {
+        let descriptors = Descriptors::raise();
+        let connections_max = descriptors.connections_max(&self.config).map_err(refused)?;
+        Ok((connections_max, descriptors.sockets_max(&self.config)))
+    }
+}
+
+/// The chat's position among the routes.
+fn chat_route(services: &[Service]) -> Option<usize> {
+    services.iter().position(|service| matches!(service, Service::Chat))
 }
 
 /// What all shards are made with.

@@ -94,12 +94,12 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// At SIGHUP looks for a new certificate, where TLS is spoken. Stops at the first SIGTERM or SIGINT; at the second the process exits at once, with 130.
+    /// At SIGHUP looks for a new certificate, where TLS is spoken. Stops at the first SIGTERM or SIGINT; at the second
+    /// the process exits at once, with 130.
     pub fn stop_on_signals(&self) {
         let _runtime = self.runtime.enter();
-        if let Some(Speaking { nudge, .. }) = &self.tls {
-            self.runtime.spawn(shutdown::reload_at_hangup(nudge.clone()));
-        }
+        let nudge = self.tls.as_ref().map(|speaking| speaking.nudge.clone());
+        self.runtime.spawn(shutdown::reload_at_hangup(nudge));
         match Signals::watch() {
             Ok(signals) => drop(self.runtime.spawn(signals.obey(self.stopper()))),
             Err(error) => tracing::error!(%error, "signals cannot be watched"),

@@ -42,9 +42,9 @@ impl Acceptor {
             (None, Failure::Internal)
         })?;
         match shaken {
-            Ok(Shaken { channel, plain, is_resumed }) => {
+            Ok(Shaken { channel, plain, is_resumed, is_known }) => {
                 failure::count_success(is_resumed);
-                Ok(Stream::new(socket, Box::new(channel), plain))
+                Ok(Stream::new(socket, Box::new(channel), plain).known(is_known))
             }
             Err(failure) => {
                 failure.count();

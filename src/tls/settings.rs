@@ -1,11 +1,11 @@
 //! From the configuration's `[tls]` to what accepts connections: read once, at start, but for the certificate.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{ClientCertVerifierBuilder, NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::runtime::Runtime;
 
@@ -31,8 +31,8 @@ const CORES_PER_THREAD: usize = 4;
 enum TlsError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    #[error("nobody can be known by these authorities: {0}")]
-    Authority(String),
+    #[error("nobody can be known by these authorities: {1}")]
+    Authority(&'static str, String),
     #[error("TLS cannot be set up: {0}")]
     Rules(#[from] rustls::Error),
     #[error("the threads for handshakes cannot be started: {0}")]
@@ -60,7 +60,7 @@ impl Tls {
     pub(crate) fn load(config: &Config) -> Result<Option<Self>, Problem> {
         Self::read(config).map_err(|error| {
             let keys: &[&str] = match error {
-                TlsError::Authority(_) => &["tls.admin_client_ca_file"],
+                TlsError::Authority(key, _) => &[key],
                 _ => &["tls.certificate_file", "tls.key_file"],
             };
             Problem::among(config, keys, error.to_string())
@@ -76,79 +76,82 @@ impl Tls {
         let files = Files { certificate: certificate.clone(), key: key.clone() };
         let contents = files.read()?;
         let in_force = Arc::new(InForce::new(files.understand(&contents, &provider)?));
-        let rules = Rules::new(config, &provider, &in_force)?;
+        let rules = Rules::new(config, &provider, &in_force);
         let threads = threads(config)?;
-        let public = Acceptor::new(rules.make(None)?, threads.handle().clone());
-        let admin = match &config.tls.admin_client_ca_file {
-            Some(file) => {
-                let authority = read_certificates(file);
-                let authority =
-                    authority.map_err(|error| TlsError::Authority(error.to_string()))?;
-                let rules = rules.make(Some(authority))?;
-                Some(Acceptor::new(rules, threads.handle().clone()))
-            }
+        let authority = ("tls.api_client_ca_file", config.tls.api_client_ca_file.as_ref());
+        // Most who connect there use something else than the API.
+        let public = verifier(authority, &provider)?
+            .map(|(key, verifier)| (key, verifier.allow_unauthenticated()));
+        let public = Acceptor::new(rules.make(public)?, threads.handle().clone());
+        let authority = ("tls.admin_client_ca_file", config.tls.admin_client_ca_file.as_ref());
+        let admin = match verifier(authority, &provider)? {
             None => None,
+            verifier => Some(Acceptor::new(rules.make(verifier)?, threads.handle().clone())),
         };
         let reloader = Reloader::new(files, contents, provider, in_force);
         Ok(Some(Self { public, admin, reloader, threads }))
     }
 }
 
+/// What looks at certificates of clients, and the key of the configuration that asks for it.
+type Verifier = (&'static str, ClientCertVerifierBuilder);
+
 /// What all addresses have in common.
 struct Rules<'a> {
     provider: &'a Arc<CryptoProvider>,
     in_force: &'a Arc<InForce>,
     versions: &'static [&'static SupportedProtocolVersion],
-    /// One for all: a ticket is taken by whichever shard accepts, also after the certificate was changed.
-    ticketer: Arc<dyn rustls::server::ProducesTickets>,
 }
 
 impl<'a> Rules<'a> {
-    fn new(
-        config: &Config,
-        provider: &'a Arc<CryptoProvider>,
-        in_force: &'a Arc<InForce>,
-    ) -> Result<Self, TlsError> {
+    fn new(config: &Config, provider: &'a Arc<CryptoProvider>, in_force: &'a Arc<InForce>) -> Self {
         let versions: &[_] = match config.tls.version_min {
             TlsVersion::Tls12 => BOTH_VERSIONS,
             TlsVersion::Tls13 => NEW_VERSION,
         };
-        Ok(Self { provider, in_force, versions, ticketer: ring::Ticketer::new()? })
+        Self { provider, in_force, versions }
     }
 
-    /// The rules of an address; with an `authority` for those alone who have a certificate of it.
-    fn make(
-        &self,
-        authority: Option<Vec<CertificateDer<'static>>>,
-    ) -> Result<ServerConfig, TlsError> {
+    /// The rules of an address, where that verifier looks at the certificates of those who connect.
+    fn make(&self, verifier: Option<Verifier>) -> Result<ServerConfig, TlsError> {
         let builder = ServerConfig::builder_with_provider(Arc::clone(self.provider))
             .with_protocol_versions(self.versions)?;
-        let builder = match authority {
+        let builder = match verifier {
             None => builder.with_no_client_auth(),
-            Some(authority) => {
-                let unusable =
-                    |error: &dyn std::fmt::Display| TlsError::Authority(error.to_string());
-                let mut roots = RootCertStore::empty();
-                for certificate in authority {
-                    roots.add(certificate).map_err(|error| unusable(&error))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(
-                    Arc::new(roots),
-                    Arc::clone(self.provider),
-                );
-                builder
-                    .with_client_cert_verifier(verifier.build().map_err(|error| unusable(&error))?)
+            Some((key, verifier)) => {
+                let verifier = verifier.build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| unusable(key, &error))?)
             }
         };
         let mut rules = builder.with_cert_resolver(Arc::clone(self.in_force) as _);
         rules.alpn_protocols = vec![ALPN.to_vec()];
-        rules.ticketer = Arc::clone(&self.ticketer);
+        // One for all shards: a ticket is taken by whichever accepts, also after the certificate was changed. But not
+        // by another address: who has a ticket is not asked for a certificate any more.
+        rules.ticketer = ring::Ticketer::new()?;
         // Tickets are enough; a memory of sessions would be one lock for all shards.
         rules.session_storage = Arc::new(NoServerSessionStorage {});
         // The shards make the records themselves.
         rules.enable_secret_extraction = true;
         Ok(rules)
     }
+}
+
+/// Knows clients by certificates of the authorities that are in the file which the key names, if it names one.
+fn verifier(
+    (key, file): (&'static str, Option<&PathBuf>),
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Verifier>, TlsError> {
+    let Some(file) = file else { return Ok(None) };
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(file).map_err(|error| unusable(key, &error))? {
+        roots.add(certificate).map_err(|error| unusable(key, &error))?;
+    }
+    let (roots, provider) = (Arc::new(roots), Arc::clone(provider));
+    Ok(Some((key, WebPkiClientVerifier::builder_with_provider(roots, provider))))
+}
+
+fn unusable(key: &'static str, error: &dyn std::fmt::Display) -> TlsError {
+    TlsError::Authority(key, error.to_string())
 }
 
 fn threads(config: &Config) -> io::Result<Runtime> {

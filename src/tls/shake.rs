@@ -23,6 +23,8 @@ pub(super) struct Shaken {
     /// What came of the stream in the same packets as the handshake's end.
     pub(super) plain: Vec<u8>,
     pub(super) is_resumed: bool,
+    /// It has shown a certificate of an authority that was asked for.
+    pub(super) is_known: bool,
 }
 
 /// Makes the handshake. The peer is told why where it fails, as far as TLS has a word for it.
@@ -134,11 +136,12 @@ impl Shaking {
     }
 
     fn finish(self) -> Result<Shaken, Failure> {
+        let is_known = self.connection.peer_certificates().is_some();
         let is_resumed = self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
         let (secrets, updates) =
             self.connection.dangerous_into_kernel_connection().map_err(|_| Failure::Internal)?;
         let channel = Channel::new(secrets, updates, self.incoming);
-        Ok(Shaken { channel, plain: self.plain, is_resumed })
+        Ok(Shaken { channel, plain: self.plain, is_resumed, is_known })
     }
 }
 

@@ -19,12 +19,23 @@ pub(crate) struct Stream {
     channel: Box<Channel>,
     plain: Vec<u8>,
     read: usize,
+    is_known: bool,
 }
 
 impl Stream {
     /// Puts the parts together; `plain` was decrypted before.
     pub(crate) fn new(socket: TcpStream, channel: Box<Channel>, plain: Vec<u8>) -> Self {
-        Self { socket, channel, plain, read: 0 }
+        Self { socket, channel, plain, read: 0, is_known: false }
+    }
+
+    /// Notes whether the peer has shown a certificate of an authority that was asked for.
+    pub(crate) fn known(self, is_known: bool) -> Self {
+        Self { is_known, ..self }
+    }
+
+    /// Whether the peer has shown one.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// The socket below.

@@ -6,7 +6,7 @@ use std::env;
 use std::process::Command;
 
 use crate::support::data_dir::DataDir;
-use crate::support::server::{ADMIN_KEYS, Server};
+use crate::support::server::{ADMIN_KEYS, Server, binary};
 
 /// Set where the namespaces are there already.
 const INSIDE: &str = "TEST_IS_INSIDE";
@@ -76,7 +76,8 @@ impl Far {
     pub(crate) fn server(&self, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["--net=/run/netns/far", env!("CARGO_BIN_EXE_uproar")])
+            .arg("--net=/run/netns/far")
+            .arg(binary().get_program())
             .args(["--listen", &self.address(), "--admin-listen", &format!("{FAR}:0")])
             .envs([("UPROAR_AUTH__OPEN_TO_NETWORK", "true")])
             .envs([("UPROAR_SERVER__ADMIN_KEYS", ADMIN_KEYS)])

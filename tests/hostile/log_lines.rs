@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::support::PATIENCE;
 use crate::support::chat::ChatClient;
 use crate::support::client::{Client, frame, request};
 use crate::support::data_dir::DataDir;
+use crate::support::server::binary;
 
 /// What would be an entry of its own, if it were one.
 const FORGED: &str = "FORGED";
@@ -72,7 +73,7 @@ fn attack(address: SocketAddr) {
 
 /// Everything that a server of that format logs while it is attacked, byte by byte.
 fn log(format: &str) -> Vec<Vec<u8>> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+    let mut command = binary();
     command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--shards", "1"]);
     command.env("UPROAR_TELEMETRY__LOG_LEVEL", "trace").env("UPROAR_TELEMETRY__LOG_FORMAT", format);
     let _data = DataDir::new().lend(&mut command);

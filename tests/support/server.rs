@@ -15,6 +15,11 @@ use super::{PATIENCE, wait_for};
 /// A free port of this machine alone.
 const ANY_PORT: &str = "127.0.0.1:0";
 
+/// The server's binary: the one of this build, or that which `UPROAR_BINARY` in the environment names.
+pub fn binary() -> Command {
+    Command::new(std::env::var_os("UPROAR_BINARY").unwrap_or(env!("CARGO_BIN_EXE_uproar").into()))
+}
+
 /// One running server.
 pub struct Server {
     child: Child,
@@ -35,7 +40,7 @@ impl Server {
 
     /// Starts the server with these arguments and settings (`("UPROAR_LIMITS__…", "…")`).
     pub fn start_with(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        let mut command = binary();
         // As settings, so that arguments and other settings go over them.
         command
             .envs([("UPROAR_SERVER__LISTEN", ANY_PORT), ("UPROAR_SERVER__ADMIN_LISTEN", ANY_PORT)]);

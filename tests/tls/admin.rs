@@ -50,6 +50,27 @@ fn operators_show_a_certificate() {
     drop(TlsClient::connect(server.address, &files.trust(), "/"));
 }
 
+/// Who has a ticket is not asked for a certificate: a ticket of the public address, where nobody needs one, must not be
+/// one here.
+#[test]
+fn a_ticket_is_no_certificate() {
+    let (files, operators) = (Files::new(), Files::new());
+    let ca = operators.path("ca.pem").to_string_lossy().into_owned();
+    let server = files.start(&[], &[("UPROAR_TLS__ADMIN_CLIENT_CA_FILE", ca.as_str())]);
+    // One store of tickets for both: they have one name.
+    let stranger = files.trust();
+    for _ in 0..4 {
+        drop(TlsClient::connect(server.address, &stranger, "/"));
+        assert!(scrape(server.admin, &stranger).is_err(), "a ticket of another address let in");
+    }
+    drop(TlsClient::connect(server.address, &stranger, "/"));
+    let known = files.trust_as(&operators.authority.issue());
+    let line = "uproar_tls_handshakes_total{result=\"resumed\"} ";
+    let answer = scrape(server.admin, &known).expect("an answer");
+    let resumed = answer.lines().find_map(|found| found.strip_prefix(line));
+    assert_ne!(resumed, Some("0"), "the tickets were of use where they are good");
+}
+
 #[test]
 fn authorities_that_cannot_be_stop_the_start() {
     let (files, data) = (Files::new(), DataDir::new());

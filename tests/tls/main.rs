@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
 
 mod admin;
+mod api;
 mod handshake;
 mod hostile;
 mod memory;

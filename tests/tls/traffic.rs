@@ -121,8 +121,7 @@ fn a_slow_reader_gets_everything_in_order_and_holds_nobody_up() {
         // Control frames go between messages, with the keys of their turn.
         slow.write(&frame(0x89, format!("{number}").as_bytes()));
     }
-    let queued = server.metric("uproar_outbox_bytes", &[]);
-    assert!(queued > 1e6, "{queued} bytes wait for the slow one");
+    server.wait_for_metric("uproar_outbox_bytes", &[], |queued| queued > 1e6);
     let (mut messages, mut pongs) = (0, 0);
     while messages < MESSAGES || pongs < MESSAGES {
         let frame = slow.next();

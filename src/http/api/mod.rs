@@ -81,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) chat: Option<Chat>,
     pub(crate) relay: Option<Relay>,
     pub(crate) connections: Arc<Connections>,
+    /// Whether it is only for those who show a certificate, beside the key.
+    pub(crate) asks_certificate: bool,
 }
 
 /// The chat, where it is served.
@@ -117,6 +119,7 @@ pub(crate) struct Api {
     chat: Option<Chat>,
     relay: Option<Relay>,
     connections: Arc<Connections>,
+    asks_certificate: bool,
     duration: metrics::Histogram,
 }
 
@@ -125,7 +128,17 @@ type Answer = Result<Option<String>, Problem>;
 
 impl Api {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { keys, bounds, hub, users, measures, chat, relay, connections } = parts;
+        let Parts {
+            keys,
+            bounds,
+            hub,
+            users,
+            measures,
+            chat,
+            relay,
+            connections,
+            asks_certificate,
+        } = parts;
         let debt = |key: &AccessKey| (key.name.clone(), Mutex::new(Debt::default()));
         Self {
             debts: keys.iter().map(debt).collect(),
@@ -142,6 +155,7 @@ impl Api {
             chat,
             relay,
             connections,
+            asks_certificate,
             duration: metrics::histogram!(API_REQUEST_DURATION),
         }
     }
@@ -161,11 +175,13 @@ impl Api {
         3 * self.request_timeout
     }
 
-    /// Answers a request for one of the API's paths, or what is to be answered to it in any case.
+    /// Answers a request for one of the API's paths, or what is to be answered to it in any case. `is_known` says
+    /// whether it came with a certificate.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
         refusal: Option<Refusal>,
+        is_known: bool,
     ) -> Response<Full<Bytes>> {
         let start = Instant::now();
         let (head, body) = request.into_parts();
@@ -173,6 +189,7 @@ impl Api {
         let place = Place::find(path);
         let result = match refusal {
             Some(refusal) => Err(refusal.into()),
+            None if self.asks_certificate && !is_known => Err(Problem::no_certificate()),
             None => self.respond(&head, body, place.as_ref()).await,
         };
         let response = result.unwrap_or_else(Problem::response);

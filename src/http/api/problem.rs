@@ -52,6 +52,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "no_key", detail)
     }
 
+    pub(super) fn no_certificate() -> Self {
+        let detail = "the API needs a client's certificate (tls.api_client_ca_file)";
+        Self::new(StatusCode::FORBIDDEN, "no_certificate", detail)
+    }
+
     pub(super) fn method(allow: String) -> Self {
         let detail = "this path does not take that method";
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);

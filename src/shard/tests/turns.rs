@@ -362,6 +362,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
         readiness,
         runtime: runtime.handle().clone(),
         tls: None,
+        api: None,
     });
     Door::new(Arc::new(site), 0, Arc::new(Err), Arc::new(|| {}))
 }
