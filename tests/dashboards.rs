@@ -24,6 +24,7 @@ use support::client::Client;
 use support::server::Server;
 use support::token::{keys, token};
 use support::{PATIENCE, markdown, promql, scrape, wait_for};
+use uproar::config::KeyHash;
 
 const NEEDED: &str =
     "is in the package \"prometheus\" of Debian and Ubuntu, which these tests need";
@@ -291,6 +292,7 @@ impl Traffic {
                 echo.next();
                 drop(echo);
                 chat(address);
+                ask_the_api(address);
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
@@ -310,6 +312,15 @@ fn chat(address: SocketAddr) {
     session.await_type("error");
 }
 
+/// The backend's part.
+fn ask_the_api(address: SocketAddr) {
+    let mut backend = Client::raw(address);
+    let head = "GET /api/v1/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    backend.write(format!("{head}Authorization: Bearer {API_KEY}\r\n\r\n").as_bytes());
+    let answer = backend.read_head();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
 impl Drop for Traffic {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
@@ -317,6 +328,8 @@ impl Drop for Traffic {
         assert!(thread.join().is_ok() || std::thread::panicking(), "the traffic stopped");
     }
 }
+
+const API_KEY: &str = "uproar_key_of_the_tests";
 
 /// What has nothing to show while all is well.
 const QUIET: [&str; 3] =
@@ -328,6 +341,7 @@ fn prometheus_answers_every_query() {
     // Knows nobody, and takes everything.
     let application = Backend::start(|_| Reply::Status(204, String::new()));
     let url = application.url();
+    let api_keys = format!("[\"tests:read:{}\"]", KeyHash::of(API_KEY));
     let settings = [
         (name, &*keys),
         ("UPROAR_AUTH__MODES", "[\"token\", \"callback\", \"open\"]"),
@@ -337,6 +351,9 @@ fn prometheus_answers_every_query() {
         ("UPROAR_WEBHOOKS__SECRET", backend::SECRET),
         ("UPROAR_WEBHOOKS__ALLOW_PRIVATE_NETWORKS", "true"),
         ("UPROAR_AUTH__QUERY_PARAMETER", "token"),
+        ("UPROAR_API__KEYS", &*api_keys),
+        // One address does everybody's part.
+        ("UPROAR_LIMITS__HANDSHAKES_PER_ADDRESS_PER_SEC", "0"),
     ];
     let server = Server::start_with(&["--echo", "--shards", "2"], &settings);
     let traffic = Traffic::start(&server);

@@ -2,8 +2,8 @@
 //! endpoints, the API of the application's backend.
 //!
 //! A shard accepts a connection and [knocks](Door::knock) with it. On the control runtime `handshake` waits for its
-//! first byte and drives hyper over a `wire`; `reception` judges each request by `routes`, `upgrade`
-//! and the rules of `gate`, and answers with a page, with a [`Refusal`], or with a 101 that is held back: the shard
+//! first byte and drives hyper over a `wire`; `reception` judges each request by `routes`, `upgrade` and the rules of
+//! `gate`, `identity` finds out who asks, and the answer is a page, a [`Refusal`], or a 101 that is held back: the shard
 //! writes it once the session is a member of its rooms. Nothing here knows what a frame is.
 
 mod admin;
@@ -14,6 +14,7 @@ mod door;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
 mod handshake;
+mod identity;
 mod linger;
 mod pages;
 mod patience;

@@ -18,19 +18,12 @@ use hyper::{
 use tokio::sync::Mutex;
 
 use crate::{
-    config::Mode,
-    gate::{
-        access::Access,
-        addresses::Arrival,
-        auth::{Denial, TokenError, callback::Question},
-        host::Authority,
-        origin::Visitor,
-        turnstile::Place,
-    },
+    gate::{addresses::Arrival, host::Authority, origin::Visitor, turnstile::Place},
     http::{
         api::Api,
         connections::Admission,
         credentials,
+        identity::{identify, is_failed_attempt},
         pages::{self, Page},
         patience::Patience,
         readiness::Phase,
@@ -220,12 +213,13 @@ impl Desk {
         visitor: Visitor,
         caller: Caller<'_>,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
-        let access =
-            self.access(&mut request, &found, caller.address).await.inspect_err(|refusal| {
+        let access = identify(&self.site, &mut request, &found, caller.address).await.inspect_err(
+            |refusal| {
                 if is_failed_attempt(*refusal) {
                     self.site.turnstile.addresses.note_failure(caller.address.ip());
                 }
-            })?;
+            },
+        )?;
         // Who is let in without a token where one is needed has to show it in the session's first message.
         let has_token = access.is_some() || !self.site.authenticator.is_open();
         visitor.admit(has_token).map_err(Refusal::Foreign)?;
@@ -256,87 +250,6 @@ impl Desk {
         };
         let accepted = Accepted { route, request, admission, place };
         Ok((response, Outcome::Accepted(Box::new(accepted))))
-    }
-
-    /// Who asks, as far as the handshake shows it; the token is no longer in the request afterwards.
-    async fn access(
-        &self,
-        request: &mut Request<Incoming>,
-        found: &Match,
-        client: SocketAddr,
-    ) -> Result<Option<Arc<Access>>, Refusal> {
-        let authenticator = &self.site.authenticator;
-        let callback = authenticator.callback();
-        if !authenticator.takes_tokens() && callback.is_none() {
-            return Ok(None);
-        }
-        // As they came: which of them the backend is told is up to the configuration.
-        let question = callback.map(|callback| callback.question(request.headers()));
-        let (mut headers, mut uri) =
-            (std::mem::take(request.headers_mut()), std::mem::take(request.uri_mut()));
-        let token = credentials::take(&mut headers, &mut uri, &self.site.token_places);
-        (*request.headers_mut(), *request.uri_mut()) = (headers, uri);
-        let question = question.map(|question| complete(question, request, client));
-        let access = self.identify(token?, question, found).await?;
-        if access
-            .as_ref()
-            .is_some_and(|access| !self.site.routes.admits(found, &access.permissions))
-        {
-            return Err(Refusal::RoomForbidden);
-        }
-        Ok(access)
-    }
-
-    /// Goes through the ways to come in, until one says yes or no.
-    async fn identify(
-        &self,
-        token: Option<String>,
-        question: Option<Question>,
-        found: &Match,
-    ) -> Result<Option<Arc<Access>>, Refusal> {
-        let authenticator = &self.site.authenticator;
-        for mode in authenticator.modes() {
-            match (mode, authenticator.callback(), &question) {
-                (Mode::Token, ..) => {
-                    if let Some(token) = &token {
-                        return authenticator.token(token).await.map_err(Refusal::Token).map(Some);
-                    }
-                }
-                (Mode::Callback, Some(callback), Some(question)) => {
-                    let known = callback.ask(question).await.map_err(Refusal::Backend)?;
-                    if known.is_some() {
-                        return Ok(known);
-                    }
-                }
-                (Mode::Callback, ..) => return Err(Refusal::Backend(Denial::Unavailable)),
-                (Mode::Open, ..) => return Ok(None),
-            }
-        }
-        // It may come with the first message.
-        let may_follow = authenticator.takes_tokens() && self.site.routes.waits_for_token(found);
-        if may_follow { Ok(None) } else { Err(Refusal::NoToken) }
-    }
-}
-
-/// Whether somebody tried to come in as who they are not.
-fn is_failed_attempt(refusal: Refusal) -> bool {
-    match refusal {
-        Refusal::Token(error) => error != TokenError::KeysUnavailable,
-        Refusal::Backend(denial) => denial != Denial::Unavailable,
-        _ => false,
-    }
-}
-
-/// Completes what the backend is asked, of a request from which the token was taken.
-fn complete(question: Question, request: &Request<Incoming>, client: SocketAddr) -> Question {
-    let offered = upgrade::offered(request.headers()).filter(|offer| !offer.is_empty());
-    let offered = offered.map(|offer| String::from_utf8_lossy(offer).into_owned());
-    Question {
-        path: request.uri().path().to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
-        address: client.ip().to_canonical().to_string(),
-        subprotocols: offered.collect(),
-        ..question
     }
 }
 
