@@ -7,7 +7,7 @@ use metrics_process::Collector;
 
 use crate::gate::auth::callback;
 use crate::metrics::{self as names, Kind, METRICS, PROCESS_METRICS};
-use crate::{outbound, webhooks};
+use crate::{outbound, screening, webhooks};
 
 /// Upper bounds of the buckets of every histogram, in seconds.
 const BUCKETS: [f64; 20] = [
@@ -49,6 +49,7 @@ impl Exposition {
         outbound::register();
         webhooks::register();
         callback::register();
+        screening::register();
         metrics::gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let exposition = Self::new(recorder);
         *installed = Some(exposition.clone());

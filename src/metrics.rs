@@ -9,6 +9,7 @@ use crate::log::figures::{QUEUES, RESULTS, SOURCES};
 use crate::outbound::{self, Purpose};
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
+use crate::screening;
 use crate::shard::actions::NoRoom;
 use crate::shard::counters::{AcceptError, Drop};
 use crate::shard::seats::Limited;
@@ -67,6 +68,10 @@ metrics! {
         "Tokens that were looked at, by what became of them.";
     CONNECT_CALLBACKS = "uproar_connect_callbacks_total", Counter, ["result"],
         "Handshakes that the connect callback was asked about, by its answer.";
+    PUBLISH_CALLBACKS = "uproar_publish_callbacks_total", Counter, ["result"],
+        "Messages that the publish callback was to be asked about, by its answer.";
+    PUBLISH_WAITING = "uproar_publish_waiting_messages", Gauge, [],
+        "Messages that wait for the answer of the publish callback, or behind one that does.";
     OUTBOUND_REQUESTS = "uproar_outbound_requests_total", Counter, ["purpose", "result"],
         "Requests that the server made itself, by what for and what became of them.";
     OUTBOUND_DURATION = "uproar_outbound_duration_seconds", Histogram, ["purpose"],
@@ -224,6 +229,7 @@ impl Metric {
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
             ("result", CONNECT_CALLBACKS) => Some(&auth::callback::ANSWERS),
+            ("result", PUBLISH_CALLBACKS) => Some(&screening::ANSWERS),
             ("result", OUTBOUND_REQUESTS) => Some(&outbound::RESULTS),
             ("purpose", _) => Some(&Purpose::LABELS),
             ("result", WEBHOOK_EVENTS) => Some(&webhooks::RESULTS),

@@ -255,7 +255,22 @@ config! {
         /// The cookies of the handshake that your application is told. Browsers send cookies whatever page asks, so this
         /// cannot be together with auth.open_to_network, with which every page may ask.
         connect_cookies: Vec<String> = Vec::new();
+        /// Where it is asked whether a message of the chat may be stored, and as what, before it is: http:// or https://.
+        /// Empty asks nobody.
+        publish_url: String = String::new();
+        /// From the request to the end of its answer. Then the message is refused.
+        publish_timeout_ms: u64 [10..=30_000 milliseconds] = 3_000;
+        /// Requests on their way at once. Further messages wait.
+        publish_requests_max: usize [1..=4_096 requests] = 64;
+        /// Messages that wait for their answer, in all. Long before, who sends more is not read for a while; at last
+        /// messages are refused.
+        publish_waiting_max: usize [1..=1_048_576 messages] = 4_096;
+        /// The rooms of the chat whose messages are asked about, by patterns in which "*" is any run of characters.
+        publish_rooms: Vec<String> = vec!["*".to_owned()];
+        /// Whether the messages of direct conversations are asked about, too.
+        publish_direct: bool = true;
         /// Failures in a row (no connection, no answer in time, 502, 503, 504) after which nothing is asked for a while.
+        /// Each URL has its own count.
         failures_max: u32 [1..=1_000 failures] = 5;
         /// That while. After it one request is tried at a time, until one succeeds.
         retry_after_ms: u64 [10..=300_000 milliseconds] = 2_000;

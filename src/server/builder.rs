@@ -170,6 +170,7 @@ impl Builder {
         let exposition = Exposition::install()?;
         let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
         let webhooks = self.config.webhooks().map_err(refused)?;
+        let screening = self.config.publish_callback().map_err(refused)?;
         let admission = self.admission.with(&authenticator);
         let runtime = control_runtime()?;
         let listeners = wiring::bind_shards(&self.config)?;
@@ -186,7 +187,8 @@ impl Builder {
         let directory = wiring::data_dir(&self.config)?;
         let place = chat_route(&self.services).zip(directory.clone());
         let chat = chat::begin(&self.config, &hub, place, telling, &events)?
-            .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
+            .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()))
+            .map(|chat| chat.screened(screening, runtime.handle(), &hub));
         let acted_on = (&connections, &patterns[..]);
         let api = api::new(&self.config, &hub, directory, chat.as_ref(), acted_on)?;
         let parts = (runtime.handle(), public, api);

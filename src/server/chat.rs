@@ -22,6 +22,7 @@ use crate::log::writer::{Engines, system_clock};
 use crate::protocol::chat::reply::Limits;
 use crate::rooms::conversation::Conversation;
 use crate::rooms::rules::{Engine, RoomRules};
+use crate::screening::Plan;
 use crate::server::run_error::RunError;
 use crate::server::start_error::StartError;
 use crate::server::stopper::Event;
@@ -61,6 +62,15 @@ pub(super) struct Chat {
     pub(super) settings: Settings,
     /// The log for the API.
     pub(super) client: Client,
+}
+
+impl Chat {
+    /// Has the application asked about what is said, if it wants to be.
+    pub(super) fn screened(mut self, plan: Option<Plan>, runtime: &Handle, hub: &Hub) -> Self {
+        let log = self.running.log();
+        self.settings.screening = plan.map(|plan| plan.start(runtime, log, hub.ports.len()));
+        self
+    }
 }
 
 /// Starts the chat, if there is a route and a directory for it, and has the application told of what happens, if it wants to be.
@@ -127,6 +137,7 @@ fn start(
         rules,
         guests: Arc::new(guests),
         ask: None,
+        screening: None,
         is_open: true,
         limits: limits(config),
         heartbeat_secs: config.limits.heartbeat_secs,
