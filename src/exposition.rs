@@ -5,7 +5,7 @@ use std::sync::{self, PoisonError};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
-use crate::gate::auth::callback;
+use crate::gate::auth::{callback, remote_keys};
 use crate::metrics::{self as names, Kind, METRICS, PROCESS_METRICS};
 use crate::{outbound, screening, webhooks};
 
@@ -49,6 +49,7 @@ impl Exposition {
         outbound::register();
         webhooks::register();
         callback::register();
+        remote_keys::register();
         screening::register();
         metrics::gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let exposition = Self::new(recorder);

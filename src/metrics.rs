@@ -66,6 +66,8 @@ metrics! {
         "Accepts that failed.";
     TOKENS = "uproar_tokens_total", Counter, ["result"],
         "Tokens that were looked at, by what became of them.";
+    KEY_FETCHES = "uproar_key_fetches_total", Counter, ["result"],
+        "Times that the key set of an issuer was fetched, by what came of it.";
     CONNECT_CALLBACKS = "uproar_connect_callbacks_total", Counter, ["result"],
         "Handshakes that the connect callback was asked about, by its answer.";
     PUBLISH_CALLBACKS = "uproar_publish_callbacks_total", Counter, ["result"],
@@ -228,6 +230,7 @@ impl Metric {
             ("reason", JOINS_REFUSED) => Some(&NoRoom::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
+            ("result", KEY_FETCHES) => Some(&auth::remote_keys::FETCHES),
             ("result", CONNECT_CALLBACKS) => Some(&auth::callback::ANSWERS),
             ("result", PUBLISH_CALLBACKS) => Some(&screening::ANSWERS),
             ("result", OUTBOUND_REQUESTS) => Some(&outbound::RESULTS),

@@ -108,6 +108,32 @@ fn a_wrong_key_is_named_with_its_line_and_reason() {
         &format!("jwks_file = \"{}\"", short.display()),
         "auth.keys[0].jwks_file = \"short\" (a.toml line 4): must be a JSON Web Key Set",
     );
+    one(
+        "nobody",
+        "jwks_url = \"https://login.example/keys\"",
+        "auth.keys[0] (a.toml line 3): must name the issuer whose keys are fetched from jwks_url",
+    );
+    one(
+        "two",
+        "issuer = \"a\"\njwks_url = \"https://login.example/keys\"\njwks_file = \"a\"",
+        "auth.keys[0] (a.toml line 3): must have exactly one of secret,",
+    );
+    for (name, url, reason) in [
+        (
+            "plain",
+            "http://login.example/keys",
+            "must begin with https://, but for one of this machine",
+        ),
+        ("inner", "http://10.0.0.1/keys", "must begin with https://, but for one of this machine"),
+        ("scheme", "ftp://login.example/keys", "must begin with http:// or https://"),
+        ("who", "https://me:hunter2@login.example/", "must have no user and no password"),
+    ] {
+        one(
+            name,
+            &format!("jwks_url = \"{url}\"\nissuer = \"a\""),
+            &format!("auth.keys[0].jwks_url = \"{url}\" (a.toml line 4): {reason}"),
+        );
+    }
     one("id", "id = 7", "auth.keys[0].id = 7 (a.toml line 4): must be a text that is not empty");
     one("type", "secret = 7", "auth.keys[0].secret = \"***\" (a.toml line 4): must be a text");
 }

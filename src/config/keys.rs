@@ -199,8 +199,15 @@ config! {
         /// The query parameter that holds a token, for clients that can send it in no other way; empty takes none from
         /// there. Proxies and browsers keep addresses, so such tokens should end soon.
         query_parameter: String = String::new();
-        /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file and jwks_file;
-        /// which of them a token means is up to its kid, and its algorithm is that of the key.
+        /// How often the key sets under jwks_url are fetched.
+        jwks_refresh_secs: u64 [1..=86_400 seconds] = 300;
+        /// The least time between two fetches of one of them: where tokens name a key that is not known, and after one
+        /// that failed.
+        jwks_pause_secs: u64 [1..=3_600 seconds] = 10;
+        /// A PEM file with authorities that sign certificates of these URLs, beside those of the system.
+        jwks_ca_file: String = String::new();
+        /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file, jwks_file and
+        /// jwks_url; which of them a token means is up to its kid, and its algorithm is that of the key.
         keys: Vec<TokenKey> = Vec::new();
     }
 

@@ -33,11 +33,13 @@ pub(crate) enum Purpose {
     Publish,
     /// To take note of what happened.
     Webhooks,
+    /// For the keys of an issuer.
+    Keys,
 }
 
 impl Purpose {
     /// Every value that [`label`](Self::label) can take.
-    pub(crate) const LABELS: [&'static str; 3] = ["connect", "publish", "webhooks"];
+    pub(crate) const LABELS: [&'static str; 4] = ["connect", "publish", "webhooks", "keys"];
 
     pub(crate) const fn label(self) -> &'static str {
         Self::LABELS[self as usize]

@@ -173,6 +173,7 @@ impl Builder {
         let screening = self.config.publish_callback().map_err(refused)?;
         let admission = self.admission.with(&authenticator);
         let runtime = control_runtime()?;
+        authenticator.start(runtime.handle());
         let listeners = wiring::bind_shards(&self.config)?;
         let admin = wiring::bind(self.config.server.admin_listen, "server.admin_listen")?;
         let address = listeners[0].local_addr()?;

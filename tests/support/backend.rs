@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use hmac::{Hmac, Mac};
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 use sha2::Sha256;
 
 use super::PATIENCE;
+use super::tls::Issued;
 
 /// The secret that requests are signed with.
 pub const SECRET: &str = "the secret of the callbacks, 32 bytes at least";
@@ -39,6 +41,7 @@ pub enum Reply {
 /// Runs until the test ends.
 pub struct Backend {
     pub address: SocketAddr,
+    scheme: &'static str,
     pub asked: Receiver<Asked>,
     connections: Arc<AtomicUsize>,
 }
@@ -79,10 +82,32 @@ impl Backend {
         Self::on(listener, rule)
     }
 
+    /// The same over TLS, with that certificate.
+    pub fn secure(issued: &Issued, rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let config = Arc::new(issued.server());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let backend = Self::with(listener, rule, move |stream, rule, asked| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            serve(StreamOwned::new(connection, stream), rule, asked);
+        });
+        Self { scheme: "https", ..backend }
+    }
+
     pub fn on(
         listener: TcpListener,
         rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::with(listener, rule, |stream, rule, asked| {
+            serve(stream, rule, asked);
+        })
+    }
+
+    fn with(
+        listener: TcpListener,
+        rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        serve: impl Fn(TcpStream, &dyn Fn(&Asked) -> Reply, &SyncSender<Asked>) + Send + Sync + 'static,
+    ) -> Self {
+        let serve = Arc::new(serve);
         let address = listener.local_addr().expect("an address");
         let (asked, received) = sync_channel(100_000);
         let connections = Arc::new(AtomicUsize::new(0));
@@ -92,14 +117,15 @@ impl Backend {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (rule, asked) = (Arc::clone(&rule), asked.clone());
                 // A peer that goes away is nothing special.
-                std::thread::spawn(move || serve(&stream, &*rule, &asked));
+                let serve = Arc::clone(&serve);
+                std::thread::spawn(move || serve(stream, &*rule, &asked));
             }
         });
-        Self { address, asked: received, connections }
+        Self { address, scheme: "http", asked: received, connections }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/uproar?app=1", self.address)
+        format!("{}://{}/uproar?app=1", self.scheme, self.address)
     }
 
     /// How many were made to it.
@@ -113,18 +139,19 @@ impl Backend {
     }
 }
 
-fn serve(
-    stream: &TcpStream,
+fn serve<S: Read + Write>(
+    stream: S,
     rule: &dyn Fn(&Asked) -> Reply,
     asked: &SyncSender<Asked>,
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
-    let mut writer = stream;
     loop {
         let request = read(&mut reader)?;
         // A test that does not look at them does not hold anybody up.
         let _ = asked.try_send(request.clone());
-        match rule(&request) {
+        let reply = rule(&request);
+        let writer = reader.get_mut();
+        match reply {
             Reply::Status(status, body) => {
                 let head = format!(
                     "HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n\
@@ -134,9 +161,11 @@ fn serve(
                 let body = if status == 204 { "" } else { &body };
                 let head = if status == 204 { "HTTP/1.1 204 Said\r\n\r\n" } else { &head };
                 writer.write_all(format!("{head}{body}").as_bytes()).ok()?;
+                writer.flush().ok()?;
             }
             Reply::Raw(bytes) => {
                 writer.write_all(&bytes).ok()?;
+                writer.flush().ok()?;
                 return None;
             }
             Reply::Endless => {
@@ -151,7 +180,7 @@ fn serve(
     }
 }
 
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
+fn read(reader: &mut impl BufRead) -> Option<Asked> {
     let mut head = String::new();
     loop {
         let mut line = String::new();
