@@ -126,7 +126,6 @@ fn a_wrong_key_is_named_with_its_line_and_reason() {
         ),
         ("inner", "http://10.0.0.1/keys", "must begin with https://, but for one of this machine"),
         ("scheme", "ftp://login.example/keys", "must begin with http:// or https://"),
-        ("who", "https://me:hunter2@login.example/", "must have no user and no password"),
     ] {
         one(
             name,
@@ -134,6 +133,11 @@ fn a_wrong_key_is_named_with_its_line_and_reason() {
             &format!("auth.keys[0].jwks_url = \"{url}\" (a.toml line 4): {reason}"),
         );
     }
+    one(
+        "who",
+        "jwks_url = \"https://me:hunter2@login.example/\"\nissuer = \"a\"",
+        "auth.keys[0].jwks_url = \"***\" (a.toml line 4): must have no user and no password",
+    );
     one("id", "id = 7", "auth.keys[0].id = 7 (a.toml line 4): must be a text that is not empty");
     one("type", "secret = 7", "auth.keys[0].secret = \"***\" (a.toml line 4): must be a text");
 }

@@ -84,8 +84,16 @@ impl Backend {
 
     /// The same over TLS, with that certificate.
     pub fn secure(issued: &Issued, rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::secure_at("127.0.0.1:0", issued, rule)
+    }
+
+    pub fn secure_at(
+        address: &str,
+        issued: &Issued,
+        rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let config = Arc::new(issued.server());
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::bind(address).expect("a free port");
         let backend = Self::with(listener, rule, move |stream, rule, asked| {
             let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
             serve(StreamOwned::new(connection, stream), rule, asked);
