@@ -52,7 +52,7 @@ fn what_is_asked_about_must_be_there() {
     };
     check(
         nobody,
-        "callbacks.publish_rooms = [] (the default) and callbacks.publish_direct = false",
+        "callbacks.publish_rooms = [] and callbacks.publish_direct = false: nothing would be asked",
     );
 }
 

@@ -2,6 +2,7 @@
 //! that issuer alone.
 
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+#![allow(clippy::disallowed_types, reason = "between the threads of a backend and the test")]
 
 mod support;
 

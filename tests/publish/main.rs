@@ -2,6 +2,7 @@
 //! not allowed, and the order of a conversation is kept.
 
 #![allow(clippy::expect_used, reason = "a test fails where what it expects is not so")]
+#![allow(clippy::disallowed_types, reason = "between the threads of a backend and the test")]
 
 mod answers;
 mod failures;

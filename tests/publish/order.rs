@@ -51,7 +51,7 @@ fn each_sender_is_heard_in_its_order_however_long_each_answer_takes() {
         let roll = dice.lock().expect("no panic").below(20);
         thread::park_timeout(Duration::from_millis(roll as u64));
         // Some are replaced, which is no reason to be late.
-        if roll % 3 == 0 { replace(&said(asked)) } else { allow() }
+        if roll.is_multiple_of(3) { replace(&said(asked)) } else { allow() }
     });
     let server = server(&backend, &[]);
     let senders: Vec<_> = (0..SENDERS)
