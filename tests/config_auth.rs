@@ -108,6 +108,13 @@ fn a_wrong_key_is_named_with_its_line_and_reason() {
         &format!("jwks_file = \"{}\"", short.display()),
         "auth.keys[0].jwks_file = \"short\" (a.toml line 4): must be a JSON Web Key Set",
     );
+    one("id", "id = 7", "auth.keys[0].id = 7 (a.toml line 4): must be a text that is not empty");
+    one("type", "secret = 7", "auth.keys[0].secret = \"***\" (a.toml line 4): must be a text");
+}
+
+#[test]
+fn keys_are_fetched_from_issuers_and_over_https() {
+    let one = |name, key: &str, expected: &str| check(name, &with_key(key), &[expected]);
     one(
         "nobody",
         "jwks_url = \"https://login.example/keys\"",
@@ -138,8 +145,6 @@ fn a_wrong_key_is_named_with_its_line_and_reason() {
         "jwks_url = \"https://me:hunter2@login.example/\"\nissuer = \"a\"",
         "auth.keys[0].jwks_url = \"***\" (a.toml line 4): must have no user and no password",
     );
-    one("id", "id = 7", "auth.keys[0].id = 7 (a.toml line 4): must be a text that is not empty");
-    one("type", "secret = 7", "auth.keys[0].secret = \"***\" (a.toml line 4): must be a text");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The application behind the server, as far as a test needs one: an HTTP server that answers what it is told to, right
 //! or wrong, and keeps what it was asked.
 
+#![allow(clippy::disallowed_types, reason = "between the threads of a backend and the test")]
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use hmac::{Hmac, Mac};
 use rustls::{ServerConnection, StreamOwned};
@@ -44,6 +46,14 @@ pub struct Backend {
     scheme: &'static str,
     pub asked: Receiver<Asked>,
     connections: Arc<AtomicUsize>,
+    open: Arc<Open>,
+}
+
+/// Its connections, until it is gone.
+#[derive(Default)]
+struct Open {
+    streams: Mutex<Vec<TcpStream>>,
+    is_over: AtomicBool,
 }
 
 impl Asked {
@@ -120,20 +130,42 @@ impl Backend {
         let (asked, received) = sync_channel(100_000);
         let connections = Arc::new(AtomicUsize::new(0));
         let (rule, count) = (Arc::new(rule), Arc::clone(&connections));
+        let open = Arc::new(Open::default());
+        let known = Arc::clone(&open);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if known.is_over.load(Ordering::SeqCst) {
+                    break;
+                }
                 count.fetch_add(1, Ordering::SeqCst);
+                let end = stream.try_clone().expect("a descriptor");
+                let clone = stream.try_clone().expect("a descriptor");
+                known.streams.lock().expect("no panic").push(clone);
                 let (rule, asked) = (Arc::clone(&rule), asked.clone());
                 // A peer that goes away is nothing special.
                 let serve = Arc::clone(&serve);
-                std::thread::spawn(move || serve(stream, &*rule, &asked));
+                std::thread::spawn(move || {
+                    serve(stream, &*rule, &asked);
+                    let _ = end.shutdown(Shutdown::Both);
+                });
             }
         });
-        Self { address, scheme: "http", asked: received, connections }
+        Self { address, scheme: "http", asked: received, connections, open }
     }
 
     pub fn url(&self) -> String {
         format!("{}://{}/uproar?app=1", self.scheme, self.address)
+    }
+
+    /// Ends it, with its connections in whatever state they are. Its port is free then.
+    pub fn kill(self) {
+        self.open.is_over.store(true, Ordering::SeqCst);
+        // So that it looks.
+        drop(TcpStream::connect(self.address));
+        for stream in self.open.streams.lock().expect("no panic").drain(..) {
+            // One that ended before is as good.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// How many were made to it.
