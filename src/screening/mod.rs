@@ -19,9 +19,10 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::log::Draft;
-use crate::log::handle::Log;
+use crate::log::handle::{Log, OnPanic};
 use crate::metrics::PUBLISH_CALLBACKS;
 use crate::outbound::{Client, Signer};
+use crate::panics;
 use crate::rooms::conversation::Conversation;
 use crate::rooms::pattern::Pattern;
 use clerk::Clerk;
@@ -72,14 +73,28 @@ pub(crate) struct Screening {
 }
 
 impl Plan {
-    /// Has somebody ask from now on, for that many shards. What is not refused goes to that log.
-    pub(crate) fn start(self, runtime: &Handle, log: Log, shards: usize) -> Screening {
+    /// Has somebody ask from now on, for that many shards. What is ruled goes to that log. A panic is told: those who
+    /// wait would wait for ever.
+    pub(crate) fn start(
+        self,
+        runtime: &Handle,
+        log: Log,
+        shards: usize,
+        on_panic: OnPanic,
+    ) -> Screening {
         let Self { asker, scope, requests_max, waiting_max } = self;
         let waiting_max = (waiting_max / shards.max(1)).max(1);
         // Each hand-over has one message at least, so that there is always room for it.
         let (drafts, incoming) = mpsc::channel(waiting_max * shards.max(1));
         let clerk = Clerk::new(incoming, Arc::new(asker), log, requests_max);
-        runtime.spawn(clerk.run());
+        let work = runtime.spawn(clerk.run());
+        runtime.spawn(async move {
+            if let Err(error) = work.await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                on_panic(panics::message(&*panic));
+            }
+        });
         let full = metrics::counter!(PUBLISH_CALLBACKS, "result" => FULL);
         Screening { scope: Arc::new(scope), drafts, waiting_max, full }
     }

@@ -189,7 +189,7 @@ impl Builder {
         let place = chat_route(&self.services).zip(directory.clone());
         let chat = chat::begin(&self.config, &hub, place, telling, &events)?
             .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()))
-            .map(|chat| chat.screened(screening, runtime.handle(), &hub));
+            .map(|chat| chat.screened(screening, runtime.handle(), &hub, &events));
         let acted_on = (&connections, &patterns[..]);
         let api = api::new(&self.config, &hub, directory, chat.as_ref(), acted_on)?;
         let parts = (runtime.handle(), public, api);

@@ -15,7 +15,7 @@ use crate::log::client::{Client, Desk};
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Keeping, Rule, Rules, Window};
-use crate::log::handle::{Parts, Running};
+use crate::log::handle::{OnPanic, Parts, Running};
 use crate::log::memory::{self, Memory};
 use crate::log::sqlite::{self, Sqlite};
 use crate::log::writer::{Engines, system_clock};
@@ -66,9 +66,17 @@ pub(super) struct Chat {
 
 impl Chat {
     /// Has the application asked about what is said, if it wants to be.
-    pub(super) fn screened(mut self, plan: Option<Plan>, runtime: &Handle, hub: &Hub) -> Self {
-        let log = self.running.log();
-        self.settings.screening = plan.map(|plan| plan.start(runtime, log, hub.ports.len()));
+    pub(super) fn screened(
+        mut self,
+        plan: Option<Plan>,
+        runtime: &Handle,
+        hub: &Hub,
+        events: &Sender<Event>,
+    ) -> Self {
+        let (log, events) = (self.running.log(), events.clone());
+        let on_panic: OnPanic = Arc::new(move |message| end_server(&events, message));
+        let start = |plan: Plan| plan.start(runtime, log, hub.ports.len(), on_panic);
+        self.settings.screening = plan.map(start);
         self
     }
 }

@@ -135,3 +135,23 @@ fn an_application_that_is_gone_is_asked_again_once_it_is_back() {
     assert_eq!(server.metric("uproar_outbound_breaker_open", &[]), 0.0);
     assert!(backend.connections() >= 1);
 }
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_the_application() {
+    let backend = Backend::start(|_| Reply::Hang);
+    let settings = [("UPROAR_CALLBACKS__PUBLISH_TIMEOUT_MS", "30000")];
+    let mut server = server(&backend, &settings);
+    let mut alice = member(&server, "hall", "Alice");
+    alice.say("hall", &json!("lost"));
+    backend.next();
+    server.signal("TERM");
+    // It was asked about, and neither stored nor acknowledged.
+    assert_eq!(
+        alice.await_message(|message| message["type"] == "bye" || message["type"] == "ack")["type"],
+        "bye"
+    );
+    drop(alice);
+    assert!(server.wait().success());
+    let line = server.log_line(|line| line["message"] == "stopped");
+    assert_eq!(line["level"], "INFO");
+}
