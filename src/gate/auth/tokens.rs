@@ -44,7 +44,7 @@ impl Tokens {
         let head = Head::of(token)?;
         let mut is_renewed = false;
         for remote in &self.remotes {
-            if may_have(remote, &head, error) {
+            if may_have(remote, &head) {
                 remote.renew().await;
                 is_renewed = true;
             }
@@ -90,9 +90,11 @@ impl Tokens {
     }
 }
 
-/// Whether it helps to fetch that issuer's keys for a token that was refused so: it names one that is not there, or there
-/// are none at all. Secrets are never among them.
-fn may_have(remote: &RemoteKeys, head: &Head, error: TokenError) -> bool {
-    let is_unknown = error == TokenError::UnknownKey && head.key.is_some();
-    head.algorithm != Algorithm::Hs256 && (is_unknown || remote.keys().is_empty())
+/// Whether it may help to fetch that issuer's keys for a token that was refused: it names one that is not among them, or
+/// there are none at all. Secrets are never among them.
+fn may_have(remote: &RemoteKeys, head: &Head) -> bool {
+    let keys = remote.keys();
+    let is_unknown = |id| !keys.iter().any(|key| key.may_be(Some(id)));
+    head.algorithm != Algorithm::Hs256
+        && (keys.is_empty() || head.key.as_deref().is_some_and(is_unknown))
 }
