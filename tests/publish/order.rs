@@ -194,3 +194,37 @@ fn at_the_bound_messages_are_refused_and_counted() {
     assert_eq!((stored + refused, f64::from(refused)), (24, results(&server, "full")));
     assert_eq!(bodies(&server, "hall").len(), stored as usize);
 }
+
+#[test]
+fn a_shard_with_many_that_wait_reads_no_more_of_those_who_send() {
+    let (backend, gate) = gated();
+    // For each shard 16, of which 12 may be taken before who sends waits: none of four senders is ever refused.
+    let settings = [
+        ("UPROAR_CALLBACKS__PUBLISH_WAITING_MAX", "64"),
+        ("UPROAR_CALLBACKS__PUBLISH_TIMEOUT_MS", "30000"),
+    ];
+    let server = server(&backend, &settings);
+    let rooms = ["a", "b", "c", "d"];
+    let mut senders: Vec<_> = rooms.iter().map(|room| member(&server, room, room)).collect();
+    for (sender, room) in senders.iter_mut().zip(rooms) {
+        (0..100).for_each(|n| drop(sender.say(room, &json!(format!("slow {n}")))));
+    }
+    server.wait_for_metric("uproar_sessions_paused", &[], |paused| paused == 4.0);
+    let waiting = server.metric("uproar_publish_waiting_messages", &[]);
+    assert!((13.0..=64.0).contains(&waiting), "{waiting} wait");
+    gate.open();
+    for sender in &mut senders {
+        for _ in 0..100 {
+            let kinds = ["ack", "error"];
+            let answer =
+                sender.await_message(|told| kinds.iter().any(|kind| told["type"] == *kind));
+            assert_eq!(answer["type"], "ack", "{answer}");
+        }
+    }
+    let expected: Vec<_> = (0..100).map(|n| json!(format!("slow {n}"))).collect();
+    for room in rooms {
+        assert_eq!(bodies(&server, room), expected);
+    }
+    assert_eq!(results(&server, "full"), 0.0);
+    server.wait_for_metric("uproar_sessions_paused", &[], |paused| paused == 0.0);
+}
