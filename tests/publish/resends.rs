@@ -110,3 +110,42 @@ fn an_ack_means_stored_and_what_was_asked_about_when_the_server_was_killed_is_no
     assert_eq!(send(&mut alice, &lost, &json!("found"))["type"], "ack");
     assert_eq!(bodies(&second, "hall"), ["not said", "not found"]);
 }
+
+#[test]
+fn what_was_replaced_is_known_in_a_log_that_was_exported_and_imported() {
+    let backend = Backend::start(|_| replace(&json!("first")));
+    let (old, new) = (DataDir::new(), DataDir::new());
+    let path = |data: &DataDir| data.path().to_str().expect("text").to_owned();
+    let (from, to) = (path(&old), path(&new));
+    let mut first = server(&backend, &[("UPROAR_SERVER__DATA_DIR", &from)]);
+    let mut alice = member(&first, "hall", "Alice");
+    let guest = alice.welcome["guest"].clone();
+    let id = client_id();
+    let ack = send(&mut alice, &id, &json!("said"));
+    first.signal("TERM");
+    drop(alice);
+    assert!(first.wait().success());
+    let exported = old.path().join("log.jsonl");
+    let exported = exported.to_str().expect("text");
+    tool(&from, &["check"]);
+    tool(&from, &["export", exported]);
+    tool(&to, &["import", exported]);
+    tool(&to, &["check"]);
+    // So that it knows her.
+    std::fs::copy(old.path().join("guest.key"), new.path().join("guest.key")).expect("it is there");
+    let second = server(&backend, &[("UPROAR_SERVER__DATA_DIR", &to)]);
+    let connected = super::support::client::Client::connect(second.address, "/chat");
+    let mut alice = ChatClient::hello(connected, &json!({ "type": "hello", "guest": guest }));
+    alice.join("hall");
+    let again = send(&mut alice, &id, &json!("said"));
+    assert_eq!((&again["type"], &again["seq"]), (&json!("ack"), &ack["seq"]));
+    assert_eq!(send(&mut alice, &id, &json!("first"))["code"], "id_conflict");
+    assert_eq!(bodies(&second, "hall"), ["first"]);
+}
+
+fn tool(data: &str, arguments: &[&str]) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_uproar"));
+    let output = command.arg("log").args(arguments).args(["--data-dir", data]).output();
+    let output = output.expect("the binary runs");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+}
