@@ -5,9 +5,9 @@ use std::sync::{self, PoisonError};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
-use crate::gate::auth::callback;
+use crate::gate::auth::{callback, remote_keys};
 use crate::metrics::{self as names, Kind, METRICS, PROCESS_METRICS};
-use crate::{outbound, webhooks};
+use crate::{outbound, screening, webhooks};
 
 /// Upper bounds of the buckets of every histogram, in seconds.
 const BUCKETS: [f64; 20] = [
@@ -49,6 +49,8 @@ impl Exposition {
         outbound::register();
         webhooks::register();
         callback::register();
+        remote_keys::register();
+        screening::register();
         metrics::gauge!(names::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let exposition = Self::new(recorder);
         *installed = Some(exposition.clone());

@@ -54,6 +54,7 @@ mod log;
 mod outbound;
 pub mod protocol;
 pub mod rooms;
+mod screening;
 mod shard;
 
 mod handle;

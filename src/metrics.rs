@@ -9,6 +9,7 @@ use crate::log::figures::{QUEUES, RESULTS, SOURCES};
 use crate::outbound::{self, Purpose};
 use crate::protocol::CloseReason;
 use crate::protocol::chat::Code;
+use crate::screening;
 use crate::shard::actions::NoRoom;
 use crate::shard::counters::{AcceptError, Drop};
 use crate::shard::seats::Limited;
@@ -65,8 +66,14 @@ metrics! {
         "Accepts that failed.";
     TOKENS = "uproar_tokens_total", Counter, ["result"],
         "Tokens that were looked at, by what became of them.";
+    KEY_FETCHES = "uproar_key_fetches_total", Counter, ["result"],
+        "Times that the key set of an issuer was fetched, by what came of it.";
     CONNECT_CALLBACKS = "uproar_connect_callbacks_total", Counter, ["result"],
         "Handshakes that the connect callback was asked about, by its answer.";
+    PUBLISH_CALLBACKS = "uproar_publish_callbacks_total", Counter, ["result"],
+        "Messages that the publish callback was to be asked about, by its answer.";
+    PUBLISH_WAITING = "uproar_publish_waiting_messages", Gauge, [],
+        "Messages that wait for the answer of the publish callback, or behind one that does.";
     OUTBOUND_REQUESTS = "uproar_outbound_requests_total", Counter, ["purpose", "result"],
         "Requests that the server made itself, by what for and what became of them.";
     OUTBOUND_DURATION = "uproar_outbound_duration_seconds", Histogram, ["purpose"],
@@ -223,7 +230,9 @@ impl Metric {
             ("reason", JOINS_REFUSED) => Some(&NoRoom::LABELS),
             ("reason", DROPS) => Some(&Drop::LABELS),
             ("result", LOG_MESSAGES) => Some(&RESULTS),
+            ("result", KEY_FETCHES) => Some(&auth::remote_keys::FETCHES),
             ("result", CONNECT_CALLBACKS) => Some(&auth::callback::ANSWERS),
+            ("result", PUBLISH_CALLBACKS) => Some(&screening::ANSWERS),
             ("result", OUTBOUND_REQUESTS) => Some(&outbound::RESULTS),
             ("purpose", _) => Some(&Purpose::LABELS),
             ("result", WEBHOOK_EVENTS) => Some(&webhooks::RESULTS),

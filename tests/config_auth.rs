@@ -113,6 +113,41 @@ fn a_wrong_key_is_named_with_its_line_and_reason() {
 }
 
 #[test]
+fn keys_are_fetched_from_issuers_and_over_https() {
+    let one = |name, key: &str, expected: &str| check(name, &with_key(key), &[expected]);
+    one(
+        "nobody",
+        "jwks_url = \"https://login.example/keys\"",
+        "auth.keys[0] (a.toml line 3): must name the issuer whose keys are fetched from jwks_url",
+    );
+    one(
+        "two",
+        "issuer = \"a\"\njwks_url = \"https://login.example/keys\"\njwks_file = \"a\"",
+        "auth.keys[0] (a.toml line 3): must have exactly one of secret,",
+    );
+    for (name, url, reason) in [
+        (
+            "plain",
+            "http://login.example/keys",
+            "must begin with https://, but for one of this machine",
+        ),
+        ("inner", "http://10.0.0.1/keys", "must begin with https://, but for one of this machine"),
+        ("scheme", "ftp://login.example/keys", "must begin with http:// or https://"),
+    ] {
+        one(
+            name,
+            &format!("jwks_url = \"{url}\"\nissuer = \"a\""),
+            &format!("auth.keys[0].jwks_url = \"{url}\" (a.toml line 4): {reason}"),
+        );
+    }
+    one(
+        "who",
+        "jwks_url = \"https://me:hunter2@login.example/\"\nissuer = \"a\"",
+        "auth.keys[0].jwks_url = \"***\" (a.toml line 4): must have no user and no password",
+    );
+}
+
+#[test]
 fn a_misspelt_secret_is_not_shown() {
     let one = |name, text: &str, expected: &str| check(name, text, &[expected]);
     let key = format!("secert = \"{SECRET}\"");

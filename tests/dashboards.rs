@@ -342,8 +342,15 @@ fn prometheus_answers_every_query() {
     let application = Backend::start(|_| Reply::Status(204, String::new()));
     let url = application.url();
     let api_keys = format!("[\"tests:read:{}\"]", KeyHash::of(API_KEY));
+    // The example of RFC 8037, appendix A.2.
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let issuer = Backend::start(|_| Reply::Status(200, set.into()));
+    let entry = format!("{{issuer = \"a\", jwks_url = \"{}\"}}, ", issuer.url());
+    let keys = keys.replacen('[', &format!("[{entry}"), 1);
     let settings = [
         (name, &*keys),
+        ("UPROAR_AUTH__JWKS_REFRESH_SECS", "1"),
+        ("UPROAR_CALLBACKS__PUBLISH_URL", &*url),
         ("UPROAR_AUTH__MODES", "[\"token\", \"callback\", \"open\"]"),
         ("UPROAR_CALLBACKS__CONNECT_URL", &*url),
         ("UPROAR_CALLBACKS__SECRET", backend::SECRET),

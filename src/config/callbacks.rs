@@ -12,15 +12,25 @@ use crate::gate::auth::callback::{ANSWER_BYTES_MAX, Callback};
 use crate::gate::auth::key_source::SECRET_BYTES_MIN;
 use crate::gate::auth::without_grant;
 use crate::outbound::{Client, ClientError, Networks, Purpose, Settings, Signer, Terms, check_url};
+use crate::rooms::pattern::Pattern;
+use crate::screening::{Asker, Plan, Scope};
 
 /// Names that are looked for in every handshake.
 const NAMES_MAX: usize = 32;
+
+/// Patterns that the name of a room is held against with every message.
+const PATTERNS_MAX: usize = 100;
+
+/// What an answer has around a body that takes the place of another.
+const AROUND_BODY_BYTES: usize = 1024;
 
 /// Everything that is wrong with the callbacks.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let rules: &[fn(&Config) -> Option<Problem>] = &[
         mode_and_url_agree,
         url_can_be_asked,
+        publish_url_can_be_asked,
+        publish_rooms_can_be,
         secret_is_long,
         headers_can_be,
         cookies_can_be,
@@ -48,9 +58,43 @@ fn url_can_be_asked(config: &Config) -> Option<Problem> {
     (!url.is_empty()).then(|| Problem::among(config, &["callbacks.connect_url"], fault))
 }
 
+/// Whether the application has a say in what is stored.
+fn screens(config: &Config) -> bool {
+    !config.callbacks.publish_url.is_empty()
+}
+
+fn publish_url_can_be_asked(config: &Config) -> Option<Problem> {
+    let url = &config.callbacks.publish_url;
+    if !screens(config) {
+        return None;
+    }
+    if !config.chat.enabled {
+        let reason = "there is a URL to ask about messages of the chat and no chat";
+        return Some(Problem::among(config, &["callbacks.publish_url", "chat.enabled"], reason));
+    }
+    let fault = check_url(url, networks(config.callbacks.allow_private_networks)).err()?;
+    Some(Problem::among(config, &["callbacks.publish_url"], fault))
+}
+
+/// A pattern that no room matches would leave out rooms that somebody believes to be asked about.
+fn publish_rooms_can_be(config: &Config) -> Option<Problem> {
+    let callbacks = &config.callbacks;
+    let patterns = &callbacks.publish_rooms;
+    let can_be = |pattern: &String| Pattern::check(pattern).is_ok();
+    if patterns.len() > PATTERNS_MAX || !patterns.iter().all(can_be) {
+        let reason = "must be at most 100 patterns that names of rooms can match";
+        return Some(Problem::among(config, &["callbacks.publish_rooms"], reason));
+    }
+    (screens(config) && patterns.is_empty() && !callbacks.publish_direct).then(|| {
+        let reason = "nothing would be asked; leave callbacks.publish_url empty then";
+        Problem::among(config, &["callbacks.publish_rooms", "callbacks.publish_direct"], reason)
+    })
+}
+
 fn secret_is_long(config: &Config) -> Option<Problem> {
     let is_short = is_short(&config.callbacks.secret);
-    (is_short && asks(config)).then(|| Problem::among(config, &["callbacks.secret"], SHORT))
+    (is_short && (asks(config) || screens(config)))
+        .then(|| Problem::among(config, &["callbacks.secret"], SHORT))
 }
 
 pub(super) const SHORT: &str =
@@ -109,12 +153,56 @@ impl Config {
             return Ok(None);
         }
         let callbacks = &self.callbacks;
-        let settings = Settings {
+        let client = self.callback_client("callbacks.connect_url", |settings| Settings {
             purpose: Purpose::Connect,
             url: &callbacks.connect_url,
             timeout: Duration::from_millis(callbacks.connect_timeout_ms),
-            answer_bytes_max: ANSWER_BYTES_MAX,
             requests_max: callbacks.connect_requests_max,
+            ..settings
+        })?;
+        let headers = callbacks.connect_headers.iter().filter_map(|name| name.parse().ok());
+        let told = (headers.collect(), callbacks.connect_cookies.clone());
+        let signer = Signer::new(callbacks.secret.expose());
+        Ok(Some(Callback::new(client, signer, told, without_grant(&self.auth))))
+    }
+
+    /// What asks the application about messages before they are stored; `None` where nothing does.
+    pub(crate) fn publish_callback(&self) -> Result<Option<Plan>, Problem> {
+        if !screens(self) {
+            return Ok(None);
+        }
+        let callbacks = &self.callbacks;
+        let body_bytes_max = self.limits.message_bytes_max;
+        let client = self.callback_client("callbacks.publish_url", |settings| Settings {
+            purpose: Purpose::Publish,
+            url: &callbacks.publish_url,
+            timeout: Duration::from_millis(callbacks.publish_timeout_ms),
+            answer_bytes_max: ANSWER_BYTES_MAX.max(body_bytes_max + AROUND_BODY_BYTES),
+            requests_max: callbacks.publish_requests_max,
+            ..settings
+        })?;
+        let rooms = callbacks.publish_rooms.iter().map(|pattern| Pattern::new(pattern));
+        Ok(Some(Plan {
+            asker: Asker { client, signer: Signer::new(callbacks.secret.expose()), body_bytes_max },
+            scope: Scope { rooms: rooms.collect(), direct: callbacks.publish_direct },
+            requests_max: callbacks.publish_requests_max,
+            waiting_max: callbacks.publish_waiting_max,
+        }))
+    }
+
+    /// A client with what all callbacks have in common, of the URL that is at `path`.
+    fn callback_client<'a>(
+        &'a self,
+        path: &'static str,
+        settings: impl FnOnce(Settings<'a>) -> Settings<'a>,
+    ) -> Result<Client, Problem> {
+        let callbacks = &self.callbacks;
+        let common = Settings {
+            purpose: Purpose::Connect,
+            url: "",
+            timeout: Duration::ZERO,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            requests_max: 0,
             networks: networks(callbacks.allow_private_networks),
             ca_file: file(&callbacks.ca_file),
             breaker: Terms {
@@ -122,15 +210,11 @@ impl Config {
                 pause_ms: callbacks.retry_after_ms,
             },
         };
-        let client = Client::new(&settings).map_err(|error| match error {
-            ClientError::Url(reason) => Problem::among(self, &["callbacks.connect_url"], reason),
+        Client::new(&settings(common)).map_err(|error| match error {
+            ClientError::Url(reason) => Problem::among(self, &[path], reason),
             ClientError::Trust(error) => {
                 Problem::among(self, &["callbacks.ca_file"], error.to_string())
             }
-        })?;
-        let headers = callbacks.connect_headers.iter().filter_map(|name| name.parse().ok());
-        let told = (headers.collect(), callbacks.connect_cookies.clone());
-        let signer = Signer::new(callbacks.secret.expose());
-        Ok(Some(Callback::new(client, signer, told, without_grant(&self.auth))))
+        })
     }
 }

@@ -199,8 +199,15 @@ config! {
         /// The query parameter that holds a token, for clients that can send it in no other way; empty takes none from
         /// there. Proxies and browsers keep addresses, so such tokens should end soon.
         query_parameter: String = String::new();
-        /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file and jwks_file;
-        /// which of them a token means is up to its kid, and its algorithm is that of the key.
+        /// How often the key sets under jwks_url are fetched.
+        jwks_refresh_secs: u64 [1..=86_400 seconds] = 300;
+        /// The least time between two fetches of one of them: where tokens name a key that is not known, and after one
+        /// that failed.
+        jwks_pause_secs: u64 [1..=3_600 seconds] = 10;
+        /// A PEM file with authorities that sign certificates of these URLs, beside those of the system.
+        jwks_ca_file: String = String::new();
+        /// What tokens are verified with. Each has exactly one of secret, secret_file, public_key_file, jwks_file and
+        /// jwks_url; which of them a token means is up to its kid, and its algorithm is that of the key.
         keys: Vec<TokenKey> = Vec::new();
     }
 
@@ -255,7 +262,22 @@ config! {
         /// The cookies of the handshake that your application is told. Browsers send cookies whatever page asks, so this
         /// cannot be together with auth.open_to_network, with which every page may ask.
         connect_cookies: Vec<String> = Vec::new();
+        /// Where it is asked whether a message of the chat may be stored, and as what, before it is: http:// or https://.
+        /// Empty asks nobody.
+        publish_url: String = String::new();
+        /// From the request to the end of its answer. Then the message is refused.
+        publish_timeout_ms: u64 [10..=30_000 milliseconds] = 3_000;
+        /// Requests on their way at once. Further messages wait.
+        publish_requests_max: usize [1..=4_096 requests] = 64;
+        /// Messages that wait for their answer, in all. Long before, who sends more is not read for a while; at last
+        /// messages are refused.
+        publish_waiting_max: usize [1..=1_048_576 messages] = 4_096;
+        /// The rooms of the chat whose messages are asked about, by patterns in which "*" is any run of characters.
+        publish_rooms: Vec<String> = vec!["*".to_owned()];
+        /// Whether the messages of direct conversations are asked about, too.
+        publish_direct: bool = true;
         /// Failures in a row (no connection, no answer in time, 502, 503, 504) after which nothing is asked for a while.
+        /// Each URL has its own count.
         failures_max: u32 [1..=1_000 failures] = 5;
         /// That while. After it one request is tried at a time, until one succeeds.
         retry_after_ms: u64 [10..=300_000 milliseconds] = 2_000;

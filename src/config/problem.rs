@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use toml::Value;
 
-use super::{Config, Key};
+use super::{Config, Key, Secret};
 
 /// The longest value that is shown whole, in characters.
 const VALUE_SHOWN_MAX: usize = 80;
@@ -111,8 +111,12 @@ impl Problem {
     }
 }
 
-/// One line, however long the value is.
+/// One line, however long the value is; nothing of it where it is a URL that has a password.
 fn shown(value: &Value) -> String {
+    let has_password = |text: &str| text.contains("://") && text.contains('@');
+    if value.as_str().is_some_and(has_password) {
+        return format!("\"{}\"", Secret::MASK);
+    }
     let whole = value.to_string().replace('\n', " ");
     match whole.char_indices().nth(VALUE_SHOWN_MAX) {
         Some((end, _)) => format!("{}…", &whole[..end]),

@@ -2,15 +2,19 @@
 //! a whole. What a key means is in `gate::auth`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use toml::Value;
 
+use super::callbacks::file;
 use super::problem::Problem;
 use super::records::{self, Field, Record};
 use super::setting::{Fault, Setting};
 use super::{Config, Mode, Secret};
-use crate::gate::auth::key_source::KeyFault;
+use crate::gate::auth::key_source::{KeyFault, KeySourceError};
+use crate::gate::auth::remote_keys::{DOCUMENT_BYTES_MAX, FETCH_TIMEOUT, Pace, RemoteKeys};
 use crate::gate::auth::{Authenticator, TokenKey};
+use crate::outbound::{Client, ClientError, Networks, Purpose, Settings, Terms};
 
 /// Keys that tokens are tried with, or looked up among.
 const KEYS_MAX: usize = 100;
@@ -76,6 +80,16 @@ pub const TOKEN_KEY_FIELDS: &[TokenKeyField] = &[
         expects: PATH,
         get: |key| key.jwks_file.as_deref().map(path),
         set: |key, value| text(value).map(|file| key.jwks_file = Some(file.into())).is_some(),
+        is_secret: false,
+    },
+    TokenKeyField {
+        name: "jwks_url",
+        doc: "Where the issuer publishes its JSON Web Key Set: https://, or http:// on this machine. Needs an issuer. \
+              It is fetched at the start, every auth.jwks_refresh_secs, and when a token names a key that is not known.",
+        range: None,
+        expects: "a text that is not empty",
+        get: |key| key.jwks_url.clone().map(Value::String),
+        set: |key, value| text(value).map(|url| key.jwks_url = Some(url.into())).is_some(),
         is_secret: false,
     },
 ];
@@ -196,7 +210,49 @@ impl Config {
     pub(crate) fn authenticator(&self) -> Result<Authenticator, Problem> {
         let authenticator = Authenticator::new(&self.auth);
         let authenticator = authenticator.map_err(|(at, fault)| not_loaded(self, at, &fault))?;
+        let authenticator = authenticator.with_remote_keys(self.remote_keys()?);
         Ok(authenticator.with_callback(self.connect_callback()?))
+    }
+
+    /// The keys that are fetched. The file with authorities is read.
+    fn remote_keys(&self) -> Result<Vec<RemoteKeys>, Problem> {
+        let auth = &self.auth;
+        let audience = Some(&*auth.audience).filter(|audience| !audience.is_empty());
+        let pace = Pace {
+            refresh: Duration::from_secs(auth.jwks_refresh_secs),
+            pause: Duration::from_secs(auth.jwks_pause_secs),
+        };
+        let mut remotes = Vec::new();
+        for (at, entry) in auth.keys.iter().enumerate() {
+            let (Some(url), Some(issuer)) = (&entry.jwks_url, &entry.issuer) else { continue };
+            let client = self.keys_client(at, url)?;
+            remotes.push(RemoteKeys::new((at, client), issuer, audience, pace));
+        }
+        Ok(remotes)
+    }
+
+    fn keys_client(&self, at: usize, url: &str) -> Result<Client, Problem> {
+        let settings = Settings {
+            purpose: Purpose::Keys,
+            url,
+            timeout: FETCH_TIMEOUT,
+            answer_bytes_max: DOCUMENT_BYTES_MAX,
+            requests_max: 1,
+            networks: Networks::Any,
+            ca_file: file(&self.auth.jwks_ca_file),
+            // Whoever fetches has a pace of its own.
+            breaker: Terms { failures_max: u32::MAX, pause_ms: 1 },
+        };
+        Client::new(&settings).map_err(|error| match error {
+            ClientError::Url(reason) => {
+                let fault =
+                    KeyFault { field: Some("jwks_url"), error: KeySourceError::Url(reason) };
+                not_loaded(self, at, &fault)
+            }
+            ClientError::Trust(error) => {
+                Problem::among(self, &["auth.jwks_ca_file"], error.to_string())
+            }
+        })
     }
 }
 

@@ -63,7 +63,7 @@ impl Client {
             receipts.push((session, receipt));
             let conversation = view.conversation();
             let origin = Origin { session, view, reference: None };
-            drafts.push(Draft { conversation, author, client_id, body, origin });
+            drafts.push(Draft { conversation, author, client_id, body, origin, ruling: None });
         }
         if self.log.offer(Submission { drafts }).is_err() {
             for (session, _) in &receipts {

@@ -69,6 +69,9 @@ pub(crate) struct Counters {
     pub(crate) expired: Total,
     /// Drafts refused because the engine could not store them.
     pub(crate) unavailable: Total,
+    /// Drafts refused because the application said so, and because it said nothing.
+    pub(crate) denied: Total,
+    pub(crate) unanswered: Total,
     /// Times that a message was written as text, once for each view that somebody looks through.
     pub(crate) serialised: Total,
     /// Messages that a full mailbox turned into notices, for each shard.

@@ -9,7 +9,8 @@ use crate::metrics as names;
 use crate::shard::counters::Durations;
 
 /// What became of messages that were sent: the values of the label `result`.
-pub(crate) const RESULTS: [&str; 5] = ["stored", "known", "conflict", "expired", "unavailable"];
+pub(crate) const RESULTS: [&str; 7] =
+    ["stored", "known", "conflict", "expired", "unavailable", "denied", "unanswered"];
 
 /// Where what was read came from: the values of the label `source`.
 pub(crate) const SOURCES: [&str; 2] = ["cache", "disk"];
@@ -61,6 +62,8 @@ fn totals() -> Series {
         (result(2), |log| &log.conflicts),
         (result(3), |log| &log.expired),
         (result(4), |log| &log.unavailable),
+        (result(5), |log| &log.denied),
+        (result(6), |log| &log.unanswered),
         (source(0), |log| &log.reads_cached),
         (source(1), |log| &log.reads_disk),
         (queue(0), |log| &log.submissions_refused),

@@ -90,7 +90,7 @@ impl Log {
 
     /// Hands drafts over on behalf of nobody that a shard would have to tell when there is room: whoever is turned away
     /// tries again by itself.
-    pub(super) fn offer(&self, submission: Submission) -> Result<(), Submission> {
+    pub(crate) fn offer(&self, submission: Submission) -> Result<(), Submission> {
         self.0.submit(submission).inspect_err(|_| self.0.counters.submissions_refused.add(1))
     }
 

@@ -19,6 +19,7 @@ mod outgoing;
 mod page;
 mod readers;
 mod retention;
+pub(crate) mod ruling;
 pub(crate) mod sqlite;
 #[cfg(test)]
 #[cfg(not(uproar_loom))]
@@ -27,6 +28,7 @@ pub(crate) mod writer;
 
 use std::sync::Arc;
 
+use crate::log::ruling::Ruling;
 use crate::protocol::SessionId;
 use crate::protocol::chat::{ClientId, Identity};
 use crate::rooms::conversation::{Conversation, View};
@@ -50,6 +52,8 @@ pub(crate) struct Draft {
     pub(crate) body: Box<str>,
     /// Who is to have the answer.
     pub(crate) origin: Origin,
+    /// What the application said of it; `None` where it was not asked.
+    pub(crate) ruling: Option<Box<Ruling>>,
 }
 
 /// Where a draft came from: comes back with the answer, and means nothing to the log.
@@ -86,6 +90,8 @@ pub(crate) struct Answer {
     pub(crate) origin: Origin,
     pub(crate) client_id: ClientId,
     pub(crate) result: Result<Ack, Refused>,
+    /// That of the draft.
+    pub(crate) ruling: Option<Box<Ruling>>,
 }
 
 /// The draft is in the log, since now or since it was sent the first time.
@@ -106,6 +112,10 @@ pub(crate) enum Refused {
     Expired,
     /// The log cannot store anything at the moment.
     Unavailable,
+    /// The application does not want it.
+    Denied,
+    /// The application has to be asked, and does not answer.
+    Unanswered,
 }
 
 /// Stored messages and answers on their way to one shard.

@@ -167,14 +167,16 @@ impl Writer {
         let mut conversations = self.take_recovered(keeping);
         for (draft, outcome) in drafts.into_iter().zip(outcomes) {
             self.count(outcome);
-            let Draft { conversation, author, client_id, body, origin } = draft;
+            let body = draft.replacement().map(Into::into);
+            let Draft { conversation, author, client_id, body: sent, origin, ruling } = draft;
+            let body = body.unwrap_or(sent);
             let result = match outcome {
                 Outcome::Stored { seq, time, .. } | Outcome::Known { seq, time } => {
                     Ok(Ack { seq, time, stored })
                 }
                 Outcome::Refused(refused) => Err(refused),
             };
-            self.outgoing.answer(Answer { origin, client_id, result });
+            self.outgoing.answer(Answer { origin, client_id, result, ruling });
             if let Outcome::Stored { seq, prev, time } = outcome {
                 let Identity { user, name, .. } = author;
                 let message = Message { seq, prev, time, user, name, client_id, body };
@@ -192,6 +194,8 @@ impl Writer {
             Outcome::Refused(Refused::Conflict) => &counters.conflicts,
             Outcome::Refused(Refused::Expired) => &counters.expired,
             Outcome::Refused(Refused::Unavailable) => &counters.unavailable,
+            Outcome::Refused(Refused::Denied) => &counters.denied,
+            Outcome::Refused(Refused::Unanswered) => &counters.unanswered,
         };
         total.add(1);
     }

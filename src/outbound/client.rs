@@ -64,6 +64,9 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// What a request is made of, beside what all have.
+type Asked = (Method, HeaderMap, Bytes);
+
 /// Asks one URL. Its connections are kept for the next request.
 pub(crate) struct Client {
     purpose: Purpose,
@@ -135,46 +138,58 @@ impl Client {
     ///
     /// # Errors
     /// There is no answer that counts, and why; counted.
-    pub(crate) async fn post(&self, fields: HeaderMap, json: Bytes) -> Result<Answer, Failure> {
-        let answer = self.ask(fields, json).await;
+    pub(crate) async fn post(&self, mut fields: HeaderMap, json: Bytes) -> Result<Answer, Failure> {
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.counted((Method::POST, fields, json)).await
+    }
+
+    /// Asks for what is there.
+    ///
+    /// # Errors
+    /// There is no answer that counts, and why; counted.
+    pub(crate) async fn get(&self) -> Result<Answer, Failure> {
+        self.counted((Method::GET, HeaderMap::new(), Bytes::new())).await
+    }
+
+    async fn counted(&self, asked: Asked) -> Result<Answer, Failure> {
+        let answer = self.ask(&asked).await;
         let result = answer.as_ref().map_or_else(|failure| failure.label(), |_| ANSWERED);
         let purpose = self.purpose.label();
         metrics::counter!(OUTBOUND_REQUESTS, "purpose" => purpose, "result" => result).increment(1);
         answer
     }
 
-    async fn ask(&self, fields: HeaderMap, json: Bytes) -> Result<Answer, Failure> {
+    async fn ask(&self, asked: &Asked) -> Result<Answer, Failure> {
         let _permit = self.permits.try_acquire().map_err(|_| Failure::Busy)?;
         if !self.breaker.admits(self.now()) {
             return Err(Failure::Open);
         }
         let _pending = Pending::new(self);
         let start = Instant::now();
-        let answer = tokio::time::timeout(self.timeout, self.exchange(&fields, &json)).await;
+        let answer = tokio::time::timeout(self.timeout, self.exchange(asked)).await;
         let answer = answer.unwrap_or(Err(Failure::Timeout));
         self.duration.record(start.elapsed());
         self.learn(answer.as_ref().err().copied());
         answer
     }
 
-    async fn exchange(&self, fields: &HeaderMap, json: &Bytes) -> Result<Answer, Failure> {
-        let response = match self.http.request(self.request(fields, json)).await {
+    async fn exchange(&self, asked: &Asked) -> Result<Answer, Failure> {
+        let response = match self.http.request(self.request(asked)).await {
             // A kept connection may have ended as the request came. Asking twice changes nothing.
             Err(error) if failure(&error) == Failure::Lost => {
-                self.http.request(self.request(fields, json)).await
+                self.http.request(self.request(asked)).await
             }
             response => response,
         };
         self.read(response.map_err(|error| failure(&error))?).await
     }
 
-    fn request(&self, fields: &HeaderMap, json: &Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(json.clone()));
-        *request.method_mut() = Method::POST;
+    fn request(&self, (method, fields, body): &Asked) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = method.clone();
         *request.uri_mut() = self.url.clone();
         let headers = request.headers_mut();
         headers.extend(fields.clone());
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let agent = concat!("uproar/", env!("CARGO_PKG_VERSION"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));

@@ -29,13 +29,17 @@ use crate::metrics::{
 pub(crate) enum Purpose {
     /// Who may come in.
     Connect,
+    /// Whether a message may be stored.
+    Publish,
     /// To take note of what happened.
     Webhooks,
+    /// For the keys of an issuer.
+    Keys,
 }
 
 impl Purpose {
     /// Every value that [`label`](Self::label) can take.
-    pub(crate) const LABELS: [&'static str; 2] = ["connect", "webhooks"];
+    pub(crate) const LABELS: [&'static str; 4] = ["connect", "publish", "webhooks", "keys"];
 
     pub(crate) const fn label(self) -> &'static str {
         Self::LABELS[self as usize]

@@ -24,6 +24,7 @@ use crate::hub::Hub;
 use crate::hub::mailbox::Mailbox;
 use crate::protocol::chat::{Identity, SUBPROTOCOL};
 use crate::protocol::{Echo, Handler, LOBBY, Relay, Request};
+use crate::screening::Plan;
 use crate::server::admission::{Admission, is_sound};
 use crate::server::start_error::StartError;
 use crate::server::stopper::Stopper;
@@ -35,6 +36,7 @@ use crate::shard::service::Service;
 use crate::shard::state::{Authorize, Bounds};
 use crate::telemetry::ShardMetrics;
 use crate::tls::{Acceptor, Tls};
+use crate::webhooks::Webhooks;
 
 /// Threads of the control runtime.
 const CONTROL_THREADS: usize = 2;
@@ -169,7 +171,7 @@ impl Builder {
         let routes = Routes::new(self.routes)?;
         let exposition = Exposition::install()?;
         let authenticator = Arc::new(self.config.authenticator().map_err(refused)?);
-        let webhooks = self.config.webhooks().map_err(refused)?;
+        let (webhooks, screening) = outbound(&self.config).map_err(refused)?;
         let admission = self.admission.with(&authenticator);
         let runtime = control_runtime()?;
         let listeners = wiring::bind_shards(&self.config)?;
@@ -186,7 +188,8 @@ impl Builder {
         let directory = wiring::data_dir(&self.config)?;
         let place = chat_route(&self.services).zip(directory.clone());
         let chat = chat::begin(&self.config, &hub, place, telling, &events)?
-            .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()));
+            .map(|chat| admission.settle(chat, &self.config, &hub, runtime.handle()))
+            .map(|chat| chat.screened(screening, runtime.handle(), &hub, &events));
         let acted_on = (&connections, &patterns[..]);
         let api = api::new(&self.config, &hub, directory, chat.as_ref(), acted_on)?;
         let parts = (runtime.handle(), public, api);
@@ -281,6 +284,7 @@ fn site(
     (connections, readiness): (Arc<Connections>, Arc<Readiness>),
     (runtime, tls, api): (&Handle, Option<Acceptor>, Option<Api>),
 ) -> Arc<Site> {
+    authenticator.start(runtime);
     Arc::new(Site::new(Settings {
         routes,
         limits: handshake_limits(config),
@@ -296,6 +300,11 @@ fn site(
         tls,
         api,
     }))
+}
+
+/// What tells the application, and what asks it about messages.
+fn outbound(config: &Config) -> Result<(Option<Webhooks>, Option<Plan>), Problem> {
+    Ok((config.webhooks()?, config.publish_callback()?))
 }
 
 fn control_runtime() -> io::Result<Runtime> {

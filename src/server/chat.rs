@@ -15,13 +15,14 @@ use crate::log::client::{Client, Desk};
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Keeping, Rule, Rules, Window};
-use crate::log::handle::{Parts, Running};
+use crate::log::handle::{OnPanic, Parts, Running};
 use crate::log::memory::{self, Memory};
 use crate::log::sqlite::{self, Sqlite};
 use crate::log::writer::{Engines, system_clock};
 use crate::protocol::chat::reply::Limits;
 use crate::rooms::conversation::Conversation;
 use crate::rooms::rules::{Engine, RoomRules};
+use crate::screening::Plan;
 use crate::server::run_error::RunError;
 use crate::server::start_error::StartError;
 use crate::server::stopper::Event;
@@ -61,6 +62,23 @@ pub(super) struct Chat {
     pub(super) settings: Settings,
     /// The log for the API.
     pub(super) client: Client,
+}
+
+impl Chat {
+    /// Has the application asked about what is said, if it wants to be.
+    pub(super) fn screened(
+        mut self,
+        plan: Option<Plan>,
+        runtime: &Handle,
+        hub: &Hub,
+        events: &Sender<Event>,
+    ) -> Self {
+        let (log, events) = (self.running.log(), events.clone());
+        let on_panic: OnPanic = Arc::new(move |message| end_server(&events, message));
+        let start = |plan: Plan| plan.start(runtime, log, hub.ports.len(), on_panic);
+        self.settings.screening = plan.map(start);
+        self
+    }
 }
 
 /// Starts the chat, if there is a route and a directory for it, and has the application told of what happens, if it wants to be.
@@ -127,6 +145,7 @@ fn start(
         rules,
         guests: Arc::new(guests),
         ask: None,
+        screening: None,
         is_open: true,
         limits: limits(config),
         heartbeat_secs: config.limits.heartbeat_secs,

@@ -46,6 +46,8 @@ pub(crate) mod flag {
     pub(crate) const PAUSED_BY_READS: u32 = 1 << 15;
     /// Waits until what it sent is no longer more than it may.
     pub(crate) const PAUSED_BY_RATE: u32 = 1 << 21;
+    /// Waits for the application to say what becomes of what it and others sent.
+    pub(crate) const PAUSED_BY_APPLICATION: u32 = 1 << 22;
     /// Waits for the token that it showed to be verified.
     pub(crate) const PAUSED_BY_TOKEN: u32 = 1 << 16;
     /// What it was let in with ends some time.
@@ -65,6 +67,7 @@ pub(crate) mod flag {
         | PAUSED_BY_LOG
         | PAUSED_BY_READS
         | PAUSED_BY_TOKEN
+        | PAUSED_BY_APPLICATION
         | PAUSED_BY_RATE;
     /// Whatever keeps a broadcast from going straight out of the room's buffer.
     pub(crate) const NOT_PLAIN: u32 = BLOCKED | QUEUED | MANY_ROOMS | CLOSING | CURSOR | TLS;

@@ -3,6 +3,8 @@
 use super::chromium::Chromium;
 use super::person::Person;
 use super::server::{Server, free_port};
+use crate::support::backend::{Backend, Reply};
+use serde_json::json;
 use tempfile::TempDir;
 
 const WAITING: &str = "document.getElementById('banner').dataset.state === 'waiting' && !document.getElementById('banner').hidden";
@@ -110,6 +112,32 @@ fn what_fails_says_why_and_can_be_sent_again() {
     ann.eval("[...document.querySelectorAll('.actions button')].find((e) => e.textContent === 'Discard').click()");
     ann.wait_for("document.querySelectorAll('.pending li').length === 0");
     assert_eq!(ann.said(), ["the first", "the second"]);
+}
+
+#[test]
+fn what_the_application_makes_of_a_message_is_what_everybody_sees() {
+    let application = Backend::start(|asked| match asked.json()["body"]["text"].as_str() {
+        Some("damn") => Reply::Status(200, json!({ "body": { "text": "d***" } }).to_string()),
+        Some("rude") => Reply::Status(403, json!({ "reason": "Be <b>kind</b>." }).to_string()),
+        _ => Reply::Status(204, String::new()),
+    });
+    let server = Server::start_asking(free_port(), &application);
+    let mut chromium = Chromium::start();
+    let mut ann = Person::enter(&mut chromium, &server.page(), "Ann");
+    let mut bob = Person::enter(&mut chromium, &server.page(), "Bob");
+    ann.say("damn");
+    ann.wait_for_delivery("d***", "stored");
+    ann.say("well");
+    bob.hear("well");
+    ann.wait_for_delivery("well", "stored");
+    for person in [&mut ann, &mut bob] {
+        assert_eq!(person.said(), ["d***", "well"]);
+    }
+    ann.say("rude");
+    ann.wait_for_delivery("rude", "failed");
+    let told = ann.texts(".delivery");
+    assert!(told.iter().any(|text| text == "failed: Be <b>kind</b>."), "{told:?}");
+    assert_eq!(bob.said(), ["d***", "well"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The server under test: the real binary, killed without warning when it goes out of scope.
 
 use super::deadline::wait_for;
+use crate::support::backend::{Backend, SECRET};
 use crate::support::tls::Files;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command};
@@ -36,6 +37,15 @@ impl Server {
         let mut server = Self::spawn(command, port, data, &[]);
         server.scheme = "https";
         server
+    }
+
+    /// Starts it with that application, which is asked what may be said.
+    pub(crate) fn start_asking(port: u16, application: &Backend) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        command.env("UPROAR_CALLBACKS__PUBLISH_URL", application.url());
+        command.env("UPROAR_CALLBACKS__SECRET", SECRET);
+        let data = TempDir::new().expect("a directory can be made");
+        Self::spawn(command, port, data, &[])
     }
 
     fn spawn(mut command: Command, port: u16, data: TempDir, arguments: &[&str]) -> Self {

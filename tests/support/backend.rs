@@ -1,17 +1,21 @@
 //! The application behind the server, as far as a test needs one: an HTTP server that answers what it is told to, right
 //! or wrong, and keeps what it was asked.
 
+#![allow(clippy::disallowed_types, reason = "between the threads of a backend and the test")]
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use hmac::{Hmac, Mac};
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 use sha2::Sha256;
 
 use super::PATIENCE;
+use super::tls::Issued;
 
 /// The secret that requests are signed with.
 pub const SECRET: &str = "the secret of the callbacks, 32 bytes at least";
@@ -39,8 +43,17 @@ pub enum Reply {
 /// Runs until the test ends.
 pub struct Backend {
     pub address: SocketAddr,
+    scheme: &'static str,
     pub asked: Receiver<Asked>,
     connections: Arc<AtomicUsize>,
+    open: Arc<Open>,
+}
+
+/// Its connections, until it is gone.
+#[derive(Default)]
+struct Open {
+    streams: Mutex<Vec<TcpStream>>,
+    is_over: AtomicBool,
 }
 
 impl Asked {
@@ -79,27 +92,80 @@ impl Backend {
         Self::on(listener, rule)
     }
 
+    /// The same over TLS, with that certificate.
+    pub fn secure(issued: &Issued, rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::secure_at("127.0.0.1:0", issued, rule)
+    }
+
+    pub fn secure_at(
+        address: &str,
+        issued: &Issued,
+        rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::new(issued.server());
+        let listener = TcpListener::bind(address).expect("a free port");
+        let backend = Self::with(listener, rule, move |stream, rule, asked| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            serve(StreamOwned::new(connection, stream), rule, asked);
+        });
+        Self { scheme: "https", ..backend }
+    }
+
     pub fn on(
         listener: TcpListener,
         rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::with(listener, rule, |stream, rule, asked| {
+            serve(stream, rule, asked);
+        })
+    }
+
+    fn with(
+        listener: TcpListener,
+        rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+        serve: impl Fn(TcpStream, &dyn Fn(&Asked) -> Reply, &SyncSender<Asked>) + Send + Sync + 'static,
+    ) -> Self {
+        let serve = Arc::new(serve);
         let address = listener.local_addr().expect("an address");
         let (asked, received) = sync_channel(100_000);
         let connections = Arc::new(AtomicUsize::new(0));
         let (rule, count) = (Arc::new(rule), Arc::clone(&connections));
+        let open = Arc::new(Open::default());
+        let known = Arc::clone(&open);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                if known.is_over.load(Ordering::SeqCst) {
+                    break;
+                }
                 count.fetch_add(1, Ordering::SeqCst);
+                let end = stream.try_clone().expect("a descriptor");
+                let clone = stream.try_clone().expect("a descriptor");
+                known.streams.lock().expect("no panic").push(clone);
                 let (rule, asked) = (Arc::clone(&rule), asked.clone());
                 // A peer that goes away is nothing special.
-                std::thread::spawn(move || serve(&stream, &*rule, &asked));
+                let serve = Arc::clone(&serve);
+                std::thread::spawn(move || {
+                    serve(stream, &*rule, &asked);
+                    let _ = end.shutdown(Shutdown::Both);
+                });
             }
         });
-        Self { address, asked: received, connections }
+        Self { address, scheme: "http", asked: received, connections, open }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/uproar?app=1", self.address)
+        format!("{}://{}/uproar?app=1", self.scheme, self.address)
+    }
+
+    /// Ends it, with its connections in whatever state they are. Its port is free then.
+    pub fn kill(self) {
+        self.open.is_over.store(true, Ordering::SeqCst);
+        // So that it looks.
+        drop(TcpStream::connect(self.address));
+        for stream in self.open.streams.lock().expect("no panic").drain(..) {
+            // One that ended before is as good.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// How many were made to it.
@@ -113,18 +179,19 @@ impl Backend {
     }
 }
 
-fn serve(
-    stream: &TcpStream,
+fn serve<S: Read + Write>(
+    stream: S,
     rule: &dyn Fn(&Asked) -> Reply,
     asked: &SyncSender<Asked>,
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
-    let mut writer = stream;
     loop {
         let request = read(&mut reader)?;
         // A test that does not look at them does not hold anybody up.
         let _ = asked.try_send(request.clone());
-        match rule(&request) {
+        let reply = rule(&request);
+        let writer = reader.get_mut();
+        match reply {
             Reply::Status(status, body) => {
                 let head = format!(
                     "HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n\
@@ -134,9 +201,11 @@ fn serve(
                 let body = if status == 204 { "" } else { &body };
                 let head = if status == 204 { "HTTP/1.1 204 Said\r\n\r\n" } else { &head };
                 writer.write_all(format!("{head}{body}").as_bytes()).ok()?;
+                writer.flush().ok()?;
             }
             Reply::Raw(bytes) => {
                 writer.write_all(&bytes).ok()?;
+                writer.flush().ok()?;
                 return None;
             }
             Reply::Endless => {
@@ -151,7 +220,7 @@ fn serve(
     }
 }
 
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
+fn read(reader: &mut impl BufRead) -> Option<Asked> {
     let mut head = String::new();
     loop {
         let mut line = String::new();

@@ -1,6 +1,7 @@
 //! From the keys of the configuration to keys that verify: the files are read here.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 use jsonwebtoken::DecodingKey;
@@ -13,6 +14,7 @@ use super::algorithm::Algorithm;
 use super::key::Key;
 use super::public_key::{self, PublicKeyError};
 use super::token_key::TokenKey;
+use crate::outbound::{Networks, check_url};
 
 /// The shortest secret of HS256 that is taken, in bytes (RFC 7518, section 3.2): a shorter one can be guessed from a
 /// single token.
@@ -28,7 +30,9 @@ const SET_KEYS_MAX: usize = 100;
 #[derive(Debug, Error)]
 pub(crate) enum KeySourceError {
     /// Not exactly one place to take it from.
-    #[error("must have exactly one of secret, secret_file, public_key_file and jwks_file")]
+    #[error(
+        "must have exactly one of secret, secret_file, public_key_file, jwks_file and jwks_url"
+    )]
     Sources,
     /// Too short.
     #[error("must have at least 32 bytes; \"uproar token --new-secret\" prints one")]
@@ -39,6 +43,12 @@ pub(crate) enum KeySourceError {
     /// No public key that is taken.
     #[error("{0}")]
     PublicKey(PublicKeyError),
+    /// No URL that keys can be fetched from.
+    #[error("{0}")]
+    Url(&'static str),
+    /// Keys of nobody in particular.
+    #[error("must name the issuer whose keys are fetched from jwks_url")]
+    Issuer,
     /// Not a key set.
     #[error("must be a JSON Web Key Set with at most 100 keys, one of which at least is taken")]
     Set,
@@ -56,6 +66,9 @@ pub(super) fn load(entry: &TokenKey, audience: Option<&str>) -> Result<Vec<Key>,
     let issuer = entry.issuer.as_deref();
     let one = |pair| vec![Key::new(pair, entry.id.as_deref(), issuer, audience)];
     let at = |field| move |error| KeyFault { field: Some(field), error };
+    if let Some(url) = &entry.jwks_url {
+        return check_remote(entry, url).map(|()| Vec::new());
+    }
     match (&entry.secret, &entry.secret_file, &entry.public_key_file, &entry.jwks_file) {
         (Some(secret), None, None, None) => {
             secret_key(secret.expose().as_bytes()).map(one).map_err(at("secret"))
@@ -77,6 +90,33 @@ pub(super) fn load(entry: &TokenKey, audience: Option<&str>) -> Result<Vec<Key>,
         }
         _ => Err(KeyFault { field: None, error: KeySourceError::Sources }),
     }
+}
+
+/// Whether keys can be fetched for that entry. Who could change them on their way could let anybody in.
+fn check_remote(entry: &TokenKey, url: &str) -> Result<(), KeyFault> {
+    let TokenKey { secret, secret_file, public_key_file, jwks_file, id, .. } = entry;
+    let is_alone = secret.is_none() && secret_file.is_none() && public_key_file.is_none();
+    if !is_alone || jwks_file.is_some() {
+        return Err(KeyFault { field: None, error: KeySourceError::Sources });
+    }
+    if entry.issuer.is_none() {
+        return Err(KeyFault { field: None, error: KeySourceError::Issuer });
+    }
+    let fault = |reason| KeyFault { field: Some("jwks_url"), error: KeySourceError::Url(reason) };
+    let uri = check_url(url, Networks::Any).map_err(fault)?;
+    let is_local = uri.host().is_some_and(is_this_machine);
+    if uri.scheme_str() != Some("https") && !is_local {
+        return Err(fault("must begin with https://, but for one of this machine"));
+    }
+    if id.is_some() {
+        return Err(fault("brings the ids of its keys; leave out id"));
+    }
+    Ok(())
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The bytes of a secret in a file: an editor ends the last line, a person does not mean that.

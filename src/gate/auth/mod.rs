@@ -1,6 +1,6 @@
 //! Who somebody is, by the token that they show: a JWT (RFC 7519) that the user's own application has signed.
 //!
-//! [`Authenticator`] is asked; `tokens` verifies with the keys of `key_source`, `head` is all that is looked at before
+//! [`Authenticator`] is asked; `tokens` verifies with the keys of `key_source` and those that `remote_keys` fetches, `head` is all that is looked at before
 //! the signature is known to be right, `claims` is what comes after; `callback` asks the application instead; `mint` makes
 //! tokens for development. How a token arrives is the matter of `http` and of
 //! the chat.
@@ -15,6 +15,7 @@ pub(crate) mod key_source;
 mod mint;
 mod provider;
 mod public_key;
+pub(crate) mod remote_keys;
 mod token_error;
 mod token_key;
 mod tokens;
@@ -36,7 +37,9 @@ use callback::Callback;
 use claims::Rules;
 use key::Key;
 use key_source::KeyFault;
+use remote_keys::RemoteKeys;
 use tokens::Tokens;
+use tokio::runtime::Handle;
 
 /// Knows who may come in, by what they show. One for the whole server.
 #[derive(Debug)]
@@ -73,6 +76,21 @@ impl Authenticator {
     /// As [`new`](Self::new).
     pub(crate) fn check(config: &Auth) -> Result<(), (usize, KeyFault)> {
         keys(config).map(|_| ())
+    }
+
+    /// Has the keys of those issuers fetched as well, from now on.
+    pub(crate) fn with_remote_keys(mut self, remotes: Vec<RemoteKeys>) -> Self {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.remotes = remotes.into_iter().map(Arc::new).collect();
+        }
+        self
+    }
+
+    /// Begins to fetch keys.
+    pub(crate) fn start(&self, runtime: &Handle) {
+        for remote in self.tokens.iter().flat_map(|tokens| &tokens.remotes) {
+            runtime.spawn(Arc::clone(remote).keep_up());
+        }
     }
 
     /// Asks the user's backend, too.
@@ -112,10 +130,9 @@ impl Authenticator {
     ///
     /// # Errors
     /// What is wrong with the token.
-    #[allow(clippy::unused_async, reason = "who asks must not rely on an answer at once")]
     pub async fn token(&self, token: &str) -> Result<Arc<Access>, TokenError> {
         let found = match &self.tokens {
-            Some(tokens) => tokens.verify(token, now_ms()),
+            Some(tokens) => tokens.judge(token, now_ms).await,
             None => Err(TokenError::NotTaken),
         };
         let result = found.as_ref().map_or_else(|error| error.label(), |_| ACCEPTED);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::Secret;
 
-/// What tokens are verified with: exactly one of the four sources is set.
+/// What tokens are verified with: exactly one of the five sources is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenKey {
     /// The id that tokens name it by (`kid`); without one it is tried for whatever id a token names. Key sets bring
@@ -20,4 +20,6 @@ pub struct TokenKey {
     pub public_key_file: Option<PathBuf>,
     /// A file with a JSON Web Key Set.
     pub jwks_file: Option<PathBuf>,
+    /// Where the issuer publishes its key set. It has an issuer.
+    pub jwks_url: Option<String>,
 }

@@ -1,8 +1,12 @@
-//! Verifies tokens with the keys that are known.
+//! Verifies tokens with the keys that are known, and has those fetched that are not.
 
+use std::sync::Arc;
+
+use super::algorithm::Algorithm;
 use super::claims::Rules;
 use super::head::Head;
 use super::key::Key;
+use super::remote_keys::RemoteKeys;
 use super::token_error::TokenError;
 use crate::gate::access::Access;
 
@@ -13,21 +17,62 @@ const KEYS_TRIED_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Tokens {
     keys: Vec<Key>,
+    pub(super) remotes: Vec<Arc<RemoteKeys>>,
     rules: Rules,
 }
 
 impl Tokens {
     pub(super) const fn new(keys: Vec<Key>, rules: Rules) -> Self {
-        Self { keys, rules }
+        Self { keys, remotes: Vec::new(), rules }
     }
 
-    /// Whom the token lets in, at that time in milliseconds since 1970.
+    /// Whom the token lets in, at that time in milliseconds since 1970. Waits while a key is fetched that it names.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub(super) async fn judge(
+        &self,
+        token: &str,
+        now_ms: impl Fn() -> u64,
+    ) -> Result<Access, TokenError> {
+        let found = self.verify(token, now_ms());
+        let Err(error @ (TokenError::UnknownKey | TokenError::Algorithm | TokenError::Signature)) =
+            found
+        else {
+            return found;
+        };
+        let head = Head::of(token)?;
+        let mut is_renewed = false;
+        for remote in &self.remotes {
+            if may_have(remote, &head) {
+                remote.renew().await;
+                is_renewed = true;
+            }
+        }
+        if !is_renewed {
+            return found;
+        }
+        match self.verify(token, now_ms()) {
+            Err(again) if again == error && self.lacks(&head) => Err(TokenError::KeysUnavailable),
+            found => found,
+        }
+    }
+
+    /// Whether there are keys, of those that the token may have been signed with, which nobody could fetch so far.
+    fn lacks(&self, head: &Head) -> bool {
+        head.algorithm != Algorithm::Hs256
+            && self.remotes.iter().any(|remote| remote.keys().is_empty())
+    }
+
+    /// The same with the keys that are known now.
     ///
     /// # Errors
     /// The first thing that is wrong with it. What its claims say is only looked at once its signature is right.
     pub(crate) fn verify(&self, token: &str, now_ms: u64) -> Result<Access, TokenError> {
         let head = Head::of(token)?;
-        let meant = self.keys.iter().filter(|key| key.may_be(head.key.as_deref()));
+        let fetched: Vec<_> = self.remotes.iter().map(|remote| remote.keys()).collect();
+        let keys = self.keys.iter().chain(fetched.iter().flat_map(|keys| keys.iter()));
+        let meant = keys.filter(|key| key.may_be(head.key.as_deref()));
         let (fitting, other): (Vec<_>, Vec<_>) =
             meant.partition(|key| key.algorithm == head.algorithm);
         for key in fitting.iter().take(KEYS_TRIED_MAX) {
@@ -43,4 +88,13 @@ impl Tokens {
             (true, true) => TokenError::UnknownKey,
         })
     }
+}
+
+/// Whether it may help to fetch that issuer's keys for a token that was refused: it names one that is not among them, or
+/// there are none at all. Secrets are never among them.
+fn may_have(remote: &RemoteKeys, head: &Head) -> bool {
+    let keys = remote.keys();
+    let is_unknown = |id| !keys.iter().any(|key| key.may_be(Some(id)));
+    head.algorithm != Algorithm::Hs256
+        && (keys.is_empty() || head.key.as_deref().is_some_and(is_unknown))
 }

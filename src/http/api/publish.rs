@@ -234,7 +234,10 @@ fn problem(refused: Refused) -> Problem {
     match refused {
         Refused::Conflict => conflict("the same id was used before for something else"),
         Refused::Expired => conflict("the id is too old, or from the future"),
-        Refused::Unavailable => Problem::unavailable("the log cannot store anything now"),
+        Refused::Unavailable | Refused::Denied | Refused::Unanswered => {
+            // Nobody is asked about what the application says itself.
+            Problem::unavailable("the log cannot store anything now")
+        }
     }
 }
 
@@ -242,6 +245,6 @@ const fn code(refused: Refused) -> &'static str {
     match refused {
         Refused::Conflict => "id_conflict",
         Refused::Expired => "id_expired",
-        Refused::Unavailable => "unavailable",
+        Refused::Unavailable | Refused::Denied | Refused::Unanswered => "unavailable",
     }
 }

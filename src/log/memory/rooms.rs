@@ -73,6 +73,9 @@ impl Rooms {
         if let Some(outcome) = self.keys.judge(draft, now) {
             return outcome;
         }
+        if let Some(refused) = draft.refused() {
+            return Outcome::Refused(refused);
+        }
         self.last_seq += self.options.seq_step;
         self.last_time = self.last_time.max(now);
         let (seq, time) = (self.last_seq, self.last_time);
@@ -116,7 +119,7 @@ impl Rooms {
             user: draft.author.user.clone(),
             name: draft.author.name.clone(),
             client_id: draft.client_id,
-            body: draft.body.clone(),
+            body: draft.stored_body().into(),
         };
         self.bytes += message_bytes(&message);
         if room.messages.is_empty() {

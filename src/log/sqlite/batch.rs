@@ -85,6 +85,9 @@ impl<'a> Batch<'a> {
         if !self.options.window.admits(draft.client_id, self.now) {
             return Ok(Outcome::Refused(Refused::Expired));
         }
+        if let Some(refused) = draft.refused() {
+            return Ok(Outcome::Refused(refused));
+        }
         let row = match row {
             Some(row) => row,
             None => self.add_conversation(&draft.conversation)?,
@@ -122,19 +125,20 @@ impl<'a> Batch<'a> {
     /// What there is under the draft's key.
     fn known(&self, draft: &Draft, conversation: i64) -> rusqlite::Result<Option<Outcome>> {
         let (id, user) = (draft.client_id.to_bytes(), &*draft.author.user);
-        let mut known = self
-            .connection
-            .prepare_cached(statements::BY_KEY)?
-            .query_row(params![id, user, conversation, &*draft.body], |row| {
-                Ok((number(row, 0)?, number(row, 1)?, row.get(2)?))
+        // First those that were kept: of a message that was replaced the key stands for what was sent.
+        let is_same = |hash: &[u8]| *hash == *Sha256::digest(draft.body.as_bytes());
+        let mut kept = self.connection.prepare_cached(statements::BY_KEPT_KEY)?;
+        let mut known = kept
+            .query_row(params![id, user, conversation], |row| {
+                Ok((number(row, 0)?, number(row, 1)?, is_same(row.get_ref(2)?.as_blob()?)))
             })
             .optional()?;
         if known.is_none() {
-            let is_same = |hash: &[u8]| *hash == *Sha256::digest(draft.body.as_bytes());
-            let mut kept = self.connection.prepare_cached(statements::BY_KEPT_KEY)?;
-            known = kept
-                .query_row(params![id, user, conversation], |row| {
-                    Ok((number(row, 0)?, number(row, 1)?, is_same(row.get_ref(2)?.as_blob()?)))
+            known = self
+                .connection
+                .prepare_cached(statements::BY_KEY)?
+                .query_row(params![id, user, conversation, &*draft.body], |row| {
+                    Ok((number(row, 0)?, number(row, 1)?, row.get(2)?))
                 })
                 .optional()?;
         }
@@ -154,14 +158,38 @@ impl<'a> Batch<'a> {
             draft.client_id.to_bytes(),
             &*draft.author.user,
             &*draft.author.name,
-            &*draft.body,
+            draft.stored_body(),
         ])?;
+        if draft.replacement().is_some() {
+            self.keep_key(draft, row.id, (seq, time))?;
+        }
         let oldest = if row.messages == 0 { time } else { row.oldest };
         let messages = row.messages + 1;
         let row = Row { last_seq: seq, messages, oldest, is_changed: true, ..row };
         self.conversations.insert(draft.conversation.clone(), row);
         (self.last_seq, self.is_changed) = (seq, true);
         Ok(Outcome::Stored { seq, prev, time })
+    }
+
+    /// Remembers what the sender of a message that was replaced knows it by.
+    fn keep_key(
+        &self,
+        draft: &Draft,
+        conversation: i64,
+        (seq, time): (Seq, Millis),
+    ) -> rusqlite::Result<()> {
+        let until = self.options.window.end(time, draft.client_id);
+        let hash: [u8; 32] = Sha256::digest(draft.body.as_bytes()).into();
+        self.connection.prepare_cached(statements::ADD_KEY)?.execute(params![
+            draft.client_id.to_bytes(),
+            &*draft.author.user,
+            conversation,
+            integer(seq),
+            integer(time),
+            hash,
+            integer(until),
+        ])?;
+        Ok(())
     }
 
     fn finish(&self) -> rusqlite::Result<()> {

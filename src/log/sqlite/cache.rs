@@ -121,7 +121,7 @@ impl Cache {
                     user: draft.author.user.clone(),
                     name: draft.author.name.clone(),
                     client_id: draft.client_id,
-                    body: draft.body.clone(),
+                    body: draft.stored_body().into(),
                 })
             };
             let share = self.share();

@@ -204,7 +204,7 @@ impl Step<'_> {
         Ok(rest.is_none_or(|(_, goes)| !goes))
     }
 
-    /// Remembers the key of a message that goes, if it may be sent again.
+    /// Remembers the key of a message that goes, if it may be sent again. That of one that was replaced is kept already.
     fn keep_key(&self, conversation: i64, message: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
         let (seq, time) = (number(message, 0)?, number(message, 1)?);
         let id: [u8; 16] = message.get(2)?;
@@ -214,7 +214,7 @@ impl Step<'_> {
         }
         let (user, body) = (message.get_ref(3)?.as_str()?, message.get_ref(5)?.as_str()?);
         let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
-        let mut keep = self.connection.prepare_cached(statements::KEEP_KEY)?;
+        let mut keep = self.connection.prepare_cached(statements::ADD_KEY)?;
         let (seq, time, until) = (integer(seq), integer(time), integer(until));
         keep.execute(params![id, user, conversation, seq, time, hash, until])?;
         Ok(())

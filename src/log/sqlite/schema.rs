@@ -52,7 +52,7 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_conversation ON messages (conversation, seq);
 CREATE UNIQUE INDEX messages_by_key ON messages (client_id, user, conversation);
 
--- Keys of messages that are gone, as long as they may be sent again.
+-- Keys of messages that are gone, or were stored with another body, as long as they may be sent again.
 CREATE TABLE kept_keys (
     client_id BLOB NOT NULL,
     user TEXT NOT NULL,

@@ -34,7 +34,7 @@ statements! {
     BY_KEY = "SELECT seq, time, body = ?4 FROM messages
         WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
 
-    /// The same of a message that is gone.
+    /// The same of a message that is gone, or was replaced before it was stored.
     BY_KEPT_KEY = "SELECT seq, time, body_sha256 FROM kept_keys
         WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
 
@@ -59,10 +59,6 @@ statements! {
     /// The first messages of a conversation. The length comes without the body being read.
     FIRST = "SELECT seq, time, client_id, user, octet_length(body), body FROM messages
         WHERE conversation = ?1 ORDER BY seq LIMIT ?2";
-
-    KEEP_KEY = "INSERT OR REPLACE INTO kept_keys
-        (client_id, user, conversation, seq, time, body_sha256, until)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
     REMOVE_MESSAGES = "DELETE FROM messages WHERE conversation = ?1 AND seq <= ?2";
 
@@ -124,7 +120,7 @@ statements! {
         SET last_seq = ?2, removed_to = ?3, forgotten_to = 0, messages = ?4, oldest = ?5
         WHERE id = ?1";
 
-    /// A key from elsewhere, which is not to go before one that was kept here.
+    /// A key of a message that is gone, or was replaced. One that is kept already is not to be changed.
     ADD_KEY = "INSERT OR IGNORE INTO kept_keys
         (client_id, user, conversation, seq, time, body_sha256, until)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::log::Refused;
+use crate::log::engine::{Keeping, Rule};
+use crate::log::ruling::Ruling;
 
 pub(super) const CONFLICT: Outcome = Outcome::Refused(Refused::Conflict);
 pub(super) const EXPIRED: Outcome = Outcome::Refused(Refused::Expired);
@@ -116,5 +118,68 @@ fn a_clock_that_was_wrong_for_a_moment_does_not_age_keys() {
         let year = 365 * 24 * WINDOW;
         seq(bench.store(&[draft(&room("a"), id(NOW + year, 1), "1")], NOW + year).remove(0));
         seq(bench.store(&[draft(&room("a"), id(NOW, 2), "2")], NOW).remove(0));
+    });
+}
+
+#[test]
+fn what_is_not_wanted_is_not_stored_but_what_is_stored_stays_known() {
+    with_each(|bench| {
+        let a = room("a");
+        let ruled = |n, body, ruling| Draft {
+            ruling: Some(Box::new(ruling)),
+            ..draft(&a, id(NOW, n), body)
+        };
+        let denied = || Ruling::Denied(Some("no".into()));
+        let drafts = [
+            ruled(1, "1", denied()),
+            ruled(2, "2", Ruling::Unanswered),
+            ruled(3, "3", Ruling::Replaced("33".into())),
+            // The same again within a batch, and another one.
+            ruled(3, "3", denied()),
+            ruled(3, "33", Ruling::Allowed),
+            ruled(4, "4", Ruling::Allowed),
+        ];
+        let [denied_now, unanswered, Outcome::Stored { seq, prev: 0, time }, known, conflict, _] =
+            bench.store(&drafts, NOW)[..]
+        else {
+            panic!("the third is stored");
+        };
+        assert_eq!(denied_now, Outcome::Refused(Refused::Denied));
+        assert_eq!(unanswered, Outcome::Refused(Refused::Unanswered));
+        assert_eq!((known, conflict), (Outcome::Known { seq, time }, CONFLICT));
+        let again = [
+            ruled(3, "3", Ruling::Unanswered),
+            ruled(3, "3", Ruling::Replaced("34".into())),
+            draft(&a, id(NOW, 3), "33"),
+            ruled(4, "4", Ruling::Replaced("44".into())),
+            ruled(1, "1", Ruling::Allowed),
+        ];
+        let outcomes = bench.store(&again, NOW);
+        assert_eq!(outcomes[..3], [known, known, CONFLICT]);
+        assert!(matches!(outcomes[3..], [Outcome::Known { .. }, Outcome::Stored { .. }]));
+    });
+}
+
+#[test]
+fn the_key_of_what_was_replaced_outlives_it() {
+    with_each(|bench| {
+        let a = room("a");
+        let sent = Draft {
+            ruling: Some(Box::new(Ruling::Replaced("other".into()))),
+            ..draft(&a, id(NOW, 1), "sent")
+        };
+        let Outcome::Stored { seq, time, .. } = bench.store(&[sent], NOW)[0] else {
+            panic!("it is stored");
+        };
+        let nothing = |_: &Conversation| Rule {
+            keeping: Keeping::Durable,
+            age_max: None,
+            messages_max: Some(0),
+        };
+        let removed = bench.engine.tidy(&nothing, NOW, 64).expect("it can be written").removed;
+        assert_eq!(removed, 1);
+        let again = [draft(&a, id(NOW, 1), "sent"), draft(&a, id(NOW, 1), "other")];
+        assert_eq!(bench.store(&again, NOW), [Outcome::Known { seq, time }, CONFLICT]);
+        assert_eq!(bench.store(&[draft(&a, id(NOW, 1), "sent")], NOW + WINDOW + 1), [EXPIRED]);
     });
 }

@@ -51,6 +51,7 @@ fn draft(conversation: &Conversation, client_id: ClientId, body: &str) -> Draft 
         client_id,
         body: body.into(),
         origin: Origin { session, view, reference: None },
+        ruling: None,
     }
 }
 

@@ -83,6 +83,8 @@ codes! {
     TokenExpired = "token_expired", "the token of this session expires soon: refresh it";
     /// The user may say nothing for now.
     Muted = "muted", "this user may say nothing for now";
+    /// The application does not want the message.
+    Denied = "denied", "this message is not wanted here";
 }
 
 impl Code {
@@ -101,6 +103,7 @@ impl Code {
                 | Self::Unavailable
                 | Self::TokenExpired
                 | Self::Muted
+                | Self::Denied
                 | Self::RateLimited
         )
     }
@@ -111,7 +114,8 @@ impl From<Refused> for Code {
         match refused {
             Refused::Conflict => Self::IdConflict,
             Refused::Expired => Self::IdExpired,
-            Refused::Unavailable => Self::Unavailable,
+            Refused::Unavailable | Refused::Unanswered => Self::Unavailable,
+            Refused::Denied => Self::Denied,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Chat on a shard: its sessions, its rooms with a log, and what it and the log say to each other.
 //!
-//! A message's way: [`requests`] → [`sending`] → the log → [`stored`] → the room's next flush, as any broadcast. Who
+//! A message's way: [`requests`] → [`sending`], and [`asking`] where the application has a say → the log → [`stored`] →
+//! the room's next flush, as any broadcast. Who
 //! cannot simply get what everyone gets has a [`cursor`] and is given pages that [`reads`] brings.
 
 mod answers;
+mod asking;
 pub(crate) mod cursor;
 mod direct;
 mod hello;
@@ -26,6 +28,8 @@ use crate::log::Draft;
 use crate::log::handle::Log;
 use crate::protocol::chat::reply::Limits;
 use crate::rooms::rules::RoomRules;
+use crate::screening::Screening;
+use crate::shard::chat::asking::Asking;
 use crate::shard::chat::reads::{Rates, Reads};
 
 /// What all shards know of chat.
@@ -38,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) guests: Arc<Guests>,
     /// Who has a token verified; `None` where nobody can.
     pub(crate) ask: Option<Ask>,
+    /// Asks the application about what is said; `None` where it has no say.
+    pub(crate) screening: Option<Screening>,
     /// Whoever shows nothing is let in as a guest.
     pub(crate) is_open: bool,
     /// What a session is told at its beginning.
@@ -62,16 +68,19 @@ pub(crate) struct Chat {
     in_flight: usize,
     /// Sessions that wait for the log, by slot.
     paused: Vec<u32>,
+    asking: Option<Box<Asking>>,
 }
 
 impl Chat {
     pub(crate) fn new(settings: Settings) -> Self {
+        let asking = settings.screening.clone().map(Asking::new).map(Box::new);
         Self {
             settings,
             reads: Reads::default(),
             drafts: Vec::new(),
             in_flight: 0,
             paused: Vec::new(),
+            asking,
         }
     }
 

@@ -214,6 +214,7 @@ impl State {
                 client_id,
                 body: body.into(),
                 origin: Origin { session, view, reference },
+                ruling: None,
             },
         );
     }

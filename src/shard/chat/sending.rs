@@ -12,10 +12,14 @@ impl State {
     /// room it writes to is behind somewhere.
     pub(crate) fn submit_draft(&mut self, slot: u32, room: Option<u32>, draft: Draft) {
         let Some(shared) = &mut self.chat else { return };
-        shared.drafts.push(draft);
-        shared.in_flight += 1;
-        if shared.in_flight > shared.drafts_max {
-            self.pause_for_log(slot);
+        if shared.asking.as_ref().is_some_and(|asking| asking.covers(&draft)) {
+            self.submit_question(slot, draft);
+        } else {
+            shared.drafts.push(draft);
+            shared.in_flight += 1;
+            if shared.in_flight > shared.drafts_max {
+                self.pause_for_log(slot);
+            }
         }
         if let Some(room) = room {
             let entry = &self.rooms.get(room).entry;
@@ -35,6 +39,7 @@ impl State {
 
     /// Hands the log what this turn brought. What it does not take is kept, and its senders wait.
     pub(crate) fn submit_drafts(&mut self) {
+        self.submit_questions();
         let Some(shared) = &mut self.chat else { return };
         if !shared.drafts.is_empty() {
             let drafts = std::mem::take(&mut shared.drafts);

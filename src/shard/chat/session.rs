@@ -29,6 +29,8 @@ pub(crate) struct ChatSession {
     pub(crate) is_listed: bool,
     /// It has read so much that it is not read for before.
     pub(crate) read_due: Option<Instant>,
+    /// Messages of its that wait for the application's answer.
+    pub(crate) asked: u16,
     pub(crate) flood: Flood,
     /// The tick of the last ping that it was sent in a message.
     pub(crate) pinged: u32,

@@ -7,6 +7,7 @@ use crate::log::{Answer, Delivery, Finding, Notice, Part, Refused, Seq, Unreadab
 use crate::protocol::chat::logged_frame::{frames, seq_of};
 use crate::protocol::chat::{Code, reply};
 use crate::rooms::conversation::{View, inbox};
+use crate::shard::chat::asking::words;
 use crate::shard::chat::join::page_frames;
 use crate::shard::state::State;
 
@@ -28,8 +29,10 @@ impl State {
     }
 
     fn take_answer(&mut self, answer: Answer) {
-        let Answer { origin, client_id, result } = answer;
-        if let Some(chat) = &mut self.chat {
+        let Answer { origin, client_id, result, ruling } = answer;
+        if ruling.is_some() {
+            self.note_answered(origin.session);
+        } else if let Some(chat) = &mut self.chat {
             chat.in_flight -= 1;
         }
         let Some(slot) = self.slot(origin.session) else { return };
@@ -41,13 +44,17 @@ impl State {
                 self.reply(slot, |out| ack.write(out));
             }
             Err(refused) => {
-                let retry_after_ms = (refused == Refused::Unavailable).then_some(RETRY_AFTER_MS);
+                let may_retry = matches!(refused, Refused::Unavailable | Refused::Unanswered);
+                let retry_after_ms = may_retry.then_some(RETRY_AFTER_MS);
+                let code = Code::from(refused);
+                let message = words(ruling.as_deref()).unwrap_or(code.meaning());
                 let error = reply::Error {
+                    message,
                     client_id: Some(client_id),
                     address: Some(origin.view.field()),
                     reference,
                     retry_after_ms,
-                    ..reply::Error::from(Code::from(refused))
+                    ..reply::Error::from(code)
                 };
                 self.send_error(slot, &error);
             }

@@ -36,8 +36,13 @@ export function messageOf(item) {
   return facts.get(item);
 }
 
-/** The server has placed a message of one's own: that and when is the truth from now on. */
+/** The server has placed a message of one's own: what it says and when is the truth from now on. */
 export function place(item, message) {
+  const { body } = facts.get(item);
+  if (JSON.stringify(body) !== JSON.stringify(message.body)) {
+    // The application has put another one in its place.
+    item.querySelector('.foot').previousElementSibling.replaceWith(bodyElement(message.body));
+  }
   facts.set(item, message);
   item.querySelector('time').replaceWith(timeElement(new Date(message.time)));
 }

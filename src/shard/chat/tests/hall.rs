@@ -354,6 +354,7 @@ fn settings(log: &Running) -> Settings {
         rules: Arc::new(RoomRules::new(&[room], 50)),
         guests: Arc::new(Guests::open(directory.path()).expect("a key")),
         ask: None,
+        screening: None,
         is_open: true,
         limits: Limits { message_bytes_max: 0, history_messages_max: 0, rooms_per_session_max: 0 },
         heartbeat_secs: 25,
