@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Options, integer, number, statements};
 use crate::log::engine::Outcome;
+use crate::log::kind::Kind;
 use crate::log::{Draft, Millis, Refused, Seq};
 use crate::rooms::conversation::Conversation;
 
@@ -155,6 +156,7 @@ impl<'a> Batch<'a> {
             &*draft.author.user,
             &*draft.author.name,
             &*draft.body,
+            Kind::Text.number(),
         ])?;
         let oldest = if row.messages == 0 { time } else { row.oldest };
         let messages = row.messages + 1;

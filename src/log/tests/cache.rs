@@ -4,6 +4,7 @@ use super::retention::pass;
 use super::*;
 use crate::log::Direction;
 use crate::log::engine::{Keeping, Rule};
+use crate::log::removal::{Errand, Removal};
 
 /// An engine with a cache of that size, and what it counts.
 fn cached(cache_bytes_max: usize) -> (Bench, Arc<Counters>) {
@@ -136,6 +137,27 @@ fn compare(cache_bytes_max: usize, seed: u64) -> Arc<Counters> {
                         pass(bench, &move |_: &Conversation| rule, now, 1000);
                     }
                 }
+            }
+            4 => {
+                let conversation = room(&numbers.below(4).to_string());
+                let removal = match numbers.below(8) {
+                    0 => Removal::Clear { conversation },
+                    1 => Removal::Erase { user: ["ada", "bob"][numbers.below(2) as usize].into() },
+                    _ => {
+                        let seqs = (0..3).map(|_| last.saturating_sub(numbers.below(200))).collect();
+                        Removal::Redact { conversation, seqs }
+                    }
+                };
+                let told = [&mut bench, &mut plain].map(|bench| {
+                    let mut errand = Errand::new(removal.clone());
+                    let step = bench.engine.remove(&mut errand, now, 100_000).expect("written");
+                    assert!(step.is_over);
+                    let mut events = step.events;
+                    events.sort_by(|one, other| one.1.seq.cmp(&other.1.seq));
+                    events
+                });
+                assert_eq!(told[0], told[1]);
+                last = told[0].last().map_or(last, |(_, event)| event.seq);
             }
             _ => {
                 let since = now.saturating_sub(numbers.below(WINDOW)) * numbers.below(2);

@@ -7,6 +7,7 @@ mod database;
 mod keys;
 mod pages;
 mod recorder;
+mod removal;
 mod retention;
 
 use std::path::Path;

@@ -7,6 +7,7 @@ use super::recorder::{Plan, World};
 use super::*;
 use crate::log::Direction;
 use crate::log::engine::{Keeping, Rule, Rules, Tidied, Unavailable};
+use crate::log::removal::{Errand, Removed};
 use crate::log::writer::Engines;
 
 /// Everything is kept so long, and so much of each conversation.
@@ -286,6 +287,15 @@ impl Engine for Watched {
         let tidied = self.engine.tidy(rules, now, budget)?;
         let _ = self.steps.send(Step::Tidy(tidied.removed));
         Ok(Tidied { is_over: tidied.is_over && self.batches == 0, ..tidied })
+    }
+
+    fn remove(
+        &mut self,
+        errand: &mut Errand,
+        now: Millis,
+        budget: usize,
+    ) -> Result<Removed, Unavailable> {
+        self.engine.remove(errand, now, budget)
     }
 
     fn reader(&self) -> Box<dyn Reader> {
