@@ -13,11 +13,11 @@ use crossbeam_channel::{Sender, bounded};
 use crate::hub::shard_set::ShardSet;
 use crate::log::counters::Counters;
 use crate::log::engine::Rules;
+use crate::log::order::{Order, Work};
 use crate::log::outgoing::Outgoing;
 use crate::log::readers::ReaderThread;
 use crate::log::retention::Retention;
 use crate::log::writer::{Clock, Engines, Writer};
-use crate::log::order::{Order, Work};
 use crate::log::{Outlet, Read, Submission};
 use crate::panics;
 

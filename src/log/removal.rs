@@ -51,7 +51,11 @@ pub(crate) struct Errand {
 }
 
 impl Errand {
-    pub(crate) fn new(removal: Removal) -> Self {
+    pub(crate) fn new(mut removal: Removal) -> Self {
+        if let Removal::Redact { seqs, .. } = &mut removal {
+            seqs.sort_unstable();
+            seqs.dedup();
+        }
         Self { removal, to: None, place: 0, rest: None }
     }
 }

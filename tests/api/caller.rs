@@ -33,7 +33,7 @@ pub(crate) fn keys(keys: &[(&str, &str, &str)]) -> String {
 /// A server that takes [`KEY`], and users by token beside guests.
 pub(crate) fn server(settings: &[(&str, &str)]) -> Server {
     let (name, secret) = token::keys();
-    let api = keys(&[("all", "publish,read,users", KEY)]);
+    let api = keys(&[("all", "publish,read,users,moderate", KEY)]);
     let mut all = vec![
         ("UPROAR_API__KEYS", &*api),
         (name, &*secret),

@@ -253,12 +253,18 @@ impl<'a> Step<'a> {
         let oldest = first.query_row([id, 1], |row| number(row, 1)).optional()?.unwrap_or(0);
         let &Change { last_seq, messages, removed_to } = change;
         let (messages, oldest) = (integer(messages), integer(oldest));
-        self.connection
-            .prepare_cached(statements::TRIM_CONVERSATION)?
-            .execute(params![id, integer(removed_to), messages, oldest])?;
-        self.connection
-            .prepare_cached(statements::SET_CONVERSATION)?
-            .execute(params![id, integer(last_seq), messages, oldest])?;
+        self.connection.prepare_cached(statements::TRIM_CONVERSATION)?.execute(params![
+            id,
+            integer(removed_to),
+            messages,
+            oldest
+        ])?;
+        self.connection.prepare_cached(statements::SET_CONVERSATION)?.execute(params![
+            id,
+            integer(last_seq),
+            messages,
+            oldest
+        ])?;
         Ok(())
     }
 

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::{Fault, Imported};
-use crate::log::sqlite::tool::lines::{self, KeyLine, MessageLine};
 use crate::log::kind::Kind;
 use crate::log::removal;
+use crate::log::sqlite::tool::lines::{self, KeyLine, MessageLine};
 use crate::log::sqlite::{batch, integer, number, statements};
 use crate::log::{Millis, Seq};
 use crate::protocol::chat::{self, ClientId, SEQ_MAX};
