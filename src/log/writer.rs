@@ -181,6 +181,7 @@ impl Writer {
         self.hand_on(conversations);
         self.send();
         underway.add(removed);
+        self.shared.counters.redacted.add(removed);
         if !is_over {
             underway.errands.push((keeping, errand));
         }

@@ -10,6 +10,7 @@ mod document;
 mod door;
 mod examples;
 mod measures;
+mod moderation;
 mod publish;
 mod rooms;
 mod users;

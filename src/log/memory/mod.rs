@@ -44,11 +44,10 @@ impl Memory {
     /// Does something to the rooms, and counts what went with it.
     fn change<T>(&self, change: impl FnOnce(&mut Rooms) -> T) -> T {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = (rooms.removed, rooms.forgotten, rooms.redacted);
+        let before = (rooms.removed, rooms.forgotten);
         let result = change(&mut rooms);
         self.counters.removed.add(rooms.removed - before.0);
         self.counters.forgotten.add(rooms.forgotten - before.1);
-        self.counters.redacted.add(rooms.redacted - before.2);
         result
     }
 }

@@ -236,7 +236,6 @@ impl Engine for Sqlite {
                 if let Some(conversation) = errand.removal.conversation() {
                     self.cache.forget([conversation]);
                 }
-                self.counters.redacted.add(removed.removed);
                 Ok(removed)
             }
             Err(error) => {
