@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::caller::{KEY, Request, ask, enter, get, keys, server};
 use crate::support::chat::{ChatClient, client_id};
+use crate::support::client::Client;
 use crate::support::data_dir::DataDir;
 use crate::support::server::Server;
 use crate::support::token;
@@ -24,9 +25,8 @@ fn redact(server: &Server, room: &str, seqs: &[u64]) -> u64 {
 /// Several in a room, on both shards.
 fn audience(server: &Server, room: &str) -> Vec<ChatClient> {
     let mut all = Vec::new();
-    let is_on = |shard: usize| {
-        server.metric("uproar_sessions", &[&format!("shard=\"{shard}\"")]) > 0.0
-    };
+    let is_on =
+        |shard: usize| server.metric("uproar_sessions", &[&format!("shard=\"{shard}\"")]) > 0.0;
     while all.len() < 4 || !(is_on(0) && is_on(1)) {
         let mut client = enter(server, &format!("listener-{}", all.len()));
         client.join(room);
@@ -221,7 +221,11 @@ fn what_is_wrong_with_a_request_is_said() {
         ("/users/ann/redact", json!({"with": "", "seqs": [1]})),
         ("/users/ann/redact", json!({"with": "guest-x", "seqs": [1]})),
     ] {
-        assert_eq!(ask(&server, "POST", path, Some(body.clone()), 422)["code"], "invalid", "{body}");
+        assert_eq!(
+            ask(&server, "POST", path, Some(body.clone()), 422)["code"],
+            "invalid",
+            "{body}"
+        );
     }
     let refused = Request::new("DELETE", "/rooms/a/log").text("{}").send(server.address);
     assert_eq!(refused.status, 400);
@@ -260,31 +264,45 @@ fn holds(data: &DataDir, text: &str) -> bool {
     })
 }
 
+/// Has an erasure of that user begun and kills the server as soon as anybody hears of it. How many messages were left
+/// to another one.
+fn interrupt(data: &DataDir, user: &str) -> (Server, u64) {
+    let server = start(data);
+    let mut listener = enter(&server, "listener");
+    listener.join("room-7");
+    for part in 0..54_u64 {
+        let rooms: Vec<_> = (0..100).map(|room| format!("room-{}", (room + part) % 150)).collect();
+        let body = json!({"rooms": rooms, "from": {"user": user}, "body": [part, SECRET]});
+        ask(&server, "POST", "/publish", Some(body), 200);
+    }
+    let mut caller = Client::raw(server.address);
+    let head = format!(
+        "DELETE /api/v1/users/{user}/messages HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {KEY}\r\n\r\n"
+    );
+    caller.write(head.as_bytes());
+    until_event(&mut listener);
+    server.kill();
+    let server = start(data);
+    let left = removed(&server, "DELETE", &format!("/users/{user}/messages"), None);
+    assert_eq!(removed(&server, "DELETE", &format!("/users/{user}/messages"), None), 0);
+    (server, left)
+}
+
 /// The server is killed in the middle of an erasure; who asks again has the rest of it done.
 #[test]
 fn an_erasure_outlives_the_server() {
     let data = DataDir::new();
     let server = start(&data);
-    for part in 0..60_u64 {
+    for part in 0..6 {
         let rooms: Vec<_> = (0..100).map(|room| format!("room-{}", (room + part) % 150)).collect();
-        let user = if part % 10 == 9 { "bob" } else { "eve" };
-        let said = if user == "bob" { "good morning" } else { SECRET };
-        let body = json!({"rooms": rooms, "from": {"user": user}, "body": [part, said]});
+        let body = json!({"rooms": rooms, "from": {"user": "bob"}, "body": [part, "good morning"]});
         ask(&server, "POST", "/publish", Some(body), 200);
     }
-    let mut caller = crate::support::client::Client::raw(server.address);
-    let head = format!(
-        "DELETE /api/v1/users/eve/messages HTTP/1.1\r\nHost: localhost\r\n\
-         Authorization: Bearer {KEY}\r\n\r\n"
-    );
-    caller.write(head.as_bytes());
-    let begun = server.wait_for_metric("uproar_log_redacted_total", &[], |count| count > 0.0);
     server.kill();
-    assert!(holds(&data, SECRET) || begun >= 5400.0, "it was not over");
-
-    let server = start(&data);
-    removed(&server, "DELETE", "/users/eve/messages", None);
-    assert_eq!(removed(&server, "DELETE", "/users/eve/messages", None), 0);
+    // The erasure takes some twenty steps, and may yet be faster than the one who kills.
+    let mut tries = (0..5).map(|number| interrupt(&data, &format!("eve-{number}")));
+    let (server, _) = tries.find(|(_, left)| *left > 0).expect("one of them was in the middle");
     let mut bob = enter(&server, "bob");
     let mut texts = 0;
     for room in 0..150 {
