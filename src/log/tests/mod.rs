@@ -5,6 +5,7 @@ mod backlog;
 mod cache;
 mod database;
 mod keys;
+mod orders;
 mod pages;
 mod recorder;
 mod removal;

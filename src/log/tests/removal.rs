@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use tokio::sync::oneshot;
-
 use super::keys::CONFLICT;
-use super::recorder::{Plan, Seen, World};
 use super::retention::pass;
 use super::*;
 use crate::log::engine::{Keeping, Rule, Unavailable};
-use crate::log::order::Order;
 use crate::log::removal::{Errand, Removal, Removed};
 use crate::log::sqlite::FILE;
 use crate::log::sqlite::tool::check::check as check_log;
@@ -40,19 +36,19 @@ fn remove(
     }
 }
 
-fn redact(conversation: &Conversation, seqs: &[Seq]) -> Removal {
+pub(super) fn redact(conversation: &Conversation, seqs: &[Seq]) -> Removal {
     Removal::Redact { conversation: conversation.clone(), seqs: seqs.to_vec() }
 }
 
-fn clear(conversation: &Conversation) -> Removal {
+pub(super) fn clear(conversation: &Conversation) -> Removal {
     Removal::Clear { conversation: conversation.clone() }
 }
 
-fn erase(user: &str) -> Removal {
+pub(super) fn erase(user: &str) -> Removal {
     Removal::Erase { user: user.into() }
 }
 
-fn said_by(user: &str, conversation: &Conversation, n: u64) -> Draft {
+pub(super) fn said_by(user: &str, conversation: &Conversation, n: u64) -> Draft {
     let mut draft = draft(conversation, id(NOW, n), &format!("\"{user} {n}\""));
     draft.author.user = user.into();
     draft
@@ -328,77 +324,4 @@ fn a_removal_that_fails_is_finished_by_another() {
     said.keys().for_each(|conversation| {
         all(&mut bench, conversation);
     });
-}
-
-/// What a shard is given of a room, message by message, until all of it is gone.
-fn heard(world: &World, view: &View) -> Vec<Value> {
-    let mut seen: Vec<Value> = Vec::new();
-    while seen.last().is_none_or(|last| last["kind"] != "clear") {
-        let delivery = world.delivery(0);
-        let mut found = Seen::default();
-        found.take_any(delivery);
-        seen.extend(found.messages.remove(view).unwrap_or_default());
-    }
-    seen
-}
-
-/// Orders a removal, as a task of the control runtime does.
-fn order(world: &World, removal: Removal) -> oneshot::Receiver<Result<usize, Unavailable>> {
-    let (told, done) = oneshot::channel();
-    assert!(world.log.order(Order { removal, told }));
-    done
-}
-
-#[test]
-fn an_order_comes_behind_what_was_sent_before_it_and_ahead_of_the_rest() {
-    for name in ["a", "memory"] {
-        let (place, view) = (room(name), View::room(name));
-        let views = [view.clone()];
-        let mut world =
-            World::new(&Plan { views: &[&views], capacity: 64, drafts_max: 9000, seq_step: 1 });
-        for n in 0..1500 {
-            world.submit(vec![said_by("ada", &place, n)]);
-        }
-        // More than one step, and others go on meanwhile.
-        let erased = order(&world, erase("ada"));
-        for n in 1500..1600 {
-            world.submit(vec![said_by("ada", &place, n)]);
-        }
-        assert_eq!(erased.blocking_recv(), Ok(Ok(1500)));
-        let cleared = order(&world, clear(&place));
-        let cleared = cleared.blocking_recv().expect("an answer").expect("done");
-        let mut gone: Vec<Seq> = Vec::new();
-        let (mut said, mut events): (Vec<Value>, usize) = (Vec::new(), 0);
-        for message in heard(&world, &view) {
-            match message["kind"].as_str() {
-                Some("redact") => {
-                    let seqs = message["body"]["seqs"].as_array().expect("positions");
-                    gone.extend(seqs.iter().filter_map(Value::as_u64));
-                    events += 1;
-                }
-                Some("text") => said.push(message["seq"].clone()),
-                kind => assert_eq!((kind, gone.len()), (Some("clear"), 1500)),
-            }
-        }
-        assert_eq!(said.len(), 1600);
-        let first: Vec<_> = said[..1500].iter().filter_map(Value::as_u64).collect();
-        assert_eq!(gone, first);
-        let page = world.read(0, open(&view, 100));
-        assert_eq!(messages(&page).len(), 1, "the word that all is gone");
-        assert!(events > 1, "it takes more than one step");
-        assert_eq!(cleared, 100 + events);
-        assert_eq!(world.log.counters().redacted.get(), (1600 + events) as u64);
-        assert!(world.stop());
-    }
-}
-
-#[test]
-fn what_is_not_done_when_the_log_stops_is_said_to_be_undone() {
-    let mut world =
-        World::new(&Plan { views: &[&[]], capacity: 64, drafts_max: 9000, seq_step: 1 });
-    let done = order(&world, redact(&room("a"), &[1]));
-    assert!(world.stop());
-    assert!(matches!(done.blocking_recv(), Ok(Ok(0)) | Err(_)));
-    let (told, _) = oneshot::channel();
-    assert!(!world.log.order(Order { removal: clear(&room("a")), told }));
 }

@@ -258,17 +258,18 @@ fn memory_is_bounded_and_the_oldest_go_first() {
 
 /// An engine that says what it is asked to do, and begins when it is told to. Retention has work to do until so many
 /// batches are stored.
-struct Watched {
-    engine: Box<dyn Engine>,
-    begin: Receiver<()>,
-    batches: usize,
-    steps: crossbeam_channel::Sender<Step>,
+pub(super) struct Watched {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) begin: Receiver<()>,
+    pub(super) batches: usize,
+    pub(super) steps: crossbeam_channel::Sender<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Store(usize),
     Tidy(usize),
+    Remove(usize),
 }
 
 impl Engine for Watched {
@@ -295,7 +296,9 @@ impl Engine for Watched {
         now: Millis,
         budget: usize,
     ) -> Result<Removed, Unavailable> {
-        self.engine.remove(errand, now, budget)
+        let step = self.engine.remove(errand, now, budget)?;
+        let _ = self.steps.send(Step::Remove(step.removed));
+        Ok(step)
     }
 
     fn reader(&self) -> Box<dyn Reader> {
