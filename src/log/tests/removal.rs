@@ -154,17 +154,14 @@ fn who_resumes_is_told() {
             let page = resume(position);
             assert_eq!((page.gap, page.reached, page.more), (None, position, true));
         }
-        assert_eq!(seqs_of(bench.page(&after(&view, seqs[4]))), [event]);
+        let page = bench.page(&after(&view, seqs[4]));
+        assert_eq!(positions(&messages(&page)), [event]);
         remove(bench, clear(&a), 100);
         let page = bench.page(&after(&view, seqs[2]));
         assert_eq!((page.gap, messages(&page).len()), (Some((seqs[2], event)), 1));
         assert_eq!(messages(&page)[0]["body"]["to"], event);
         assert_eq!(messages(&page)[0]["prev"], event);
     });
-}
-
-fn seqs_of(page: Page) -> Vec<Seq> {
-    seqs(&page)
 }
 
 #[test]
