@@ -48,12 +48,13 @@ pub(crate) fn server(settings: &[(&str, &str)]) -> Server {
 
 /// A session of a user who may do everything.
 pub(crate) fn enter(server: &Server, user: &str) -> ChatClient {
+    enter_at(server.address, user)
+}
+
+pub(crate) fn enter_at(address: SocketAddr, user: &str) -> ChatClient {
     let rights = json!({"*": ["join", "send", "signal", "history", "members"]});
     let token = token::token(user, &json!({"rooms": rights, "direct": true}));
-    ChatClient::hello(
-        Client::connect(server.address, "/chat"),
-        &json!({"type": "hello", "token": token}),
-    )
+    ChatClient::hello(Client::connect(address, "/chat"), &json!({"type": "hello", "token": token}))
 }
 
 /// What came back.

@@ -13,4 +13,5 @@ mod measures;
 mod moderation;
 mod publish;
 mod rooms;
+mod storm;
 mod users;

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::caller::{KEY, Request, ask, enter, get, keys, server};
+use crate::support::backend::{self, Backend, Reply};
 use crate::support::chat::{ChatClient, client_id};
 use crate::support::client::Client;
 use crate::support::data_dir::DataDir;
@@ -190,6 +191,34 @@ fn an_erased_user_is_gone_from_rooms_and_direct_conversations() {
     let page = bob.await_type("history");
     let kinds: Vec<_> = page["messages"].as_array().expect("a list").iter().collect();
     assert!(kinds.iter().all(|message| message["kind"] == "redact"), "{page}");
+}
+
+/// What an application hears that is told of messages.
+#[test]
+fn webhooks_tell_what_was_removed() {
+    let backend = Backend::start(|_| Reply::Status(200, String::new()));
+    let url = backend.url();
+    let server = server(&[
+        ("UPROAR_WEBHOOKS__URL", &*url),
+        ("UPROAR_WEBHOOKS__SECRET", backend::SECRET),
+        ("UPROAR_WEBHOOKS__ALLOW_PRIVATE_NETWORKS", "true"),
+        ("UPROAR_CHAT__ROOMS", "[{pattern = \"memory\", engine = \"memory\"}]"),
+    ]);
+    let mut ann = enter(&server, "ann");
+    for room in ["a", "memory"] {
+        ann.join(room);
+        let seq = say(&mut ann, room, &json!(SECRET));
+        let mut told = Vec::new();
+        while told.is_empty() {
+            told.extend(backend.next().json()["events"].as_array().cloned().expect("a list"));
+        }
+        assert_eq!((&told[0]["kind"], &told[0]["seq"]), (&json!("text"), &json!(seq)));
+        redact(&server, room, &[seq]);
+        let told = backend.next().json()["events"][0].clone();
+        assert_eq!((&told["event"], &told["kind"]), (&json!("message"), &json!("redact")));
+        assert_eq!(told["body"], json!({"seqs": [seq]}));
+        assert_eq!((&told["room"], &told["from"]["user"]), (&json!(room), &json!("")));
+    }
 }
 
 #[test]
