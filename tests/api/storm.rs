@@ -38,9 +38,14 @@ impl Reader {
         self.chat = enter_at(server, &format!("reader-{number}"));
         let joined = self.chat.resume("hall", &self.epoch, self.last);
         assert_eq!(joined["epoch"], self.epoch);
-        if let Some(to) = joined["gap"]["to"].as_u64() {
-            self.last = self.last.max(to);
+        if joined["gap"].is_object() {
+            self.skip(&joined["gap"]);
         }
+    }
+
+    /// What is gone is not only said by events to who was not given it yet.
+    fn skip(&mut self, gap: &Value) {
+        self.last = self.last.max(gap["to"].as_u64().expect("a position"));
     }
 
     fn take(&mut self, message: &Value) {
@@ -73,7 +78,12 @@ impl Reader {
     fn read(mut self, server: SocketAddr, number: usize, comes_back: Option<usize>) -> Self {
         let mut count = 0;
         loop {
-            let message = self.chat.await_type("message");
+            let is_next = |next: &Value| next["type"] == "message" || next["type"] == "gap";
+            let message = self.chat.await_message(is_next);
+            if message["type"] == "gap" {
+                self.skip(&message);
+                continue;
+            }
             self.take(&message);
             if message["body"] == "the end" {
                 return self;
