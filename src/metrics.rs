@@ -146,6 +146,8 @@ metrics! {
         "Stored messages that a shard has to read from the log, because its mailbox was full.";
     LOG_REMOVED = "uproar_log_removed_total", Counter, [],
         "Messages that retention took.";
+    LOG_REDACTED = "uproar_log_redacted_total", Counter, [],
+        "Messages that were removed because the application asked for it.";
     LOG_READS = "uproar_log_reads_total", Counter, ["source"],
         "Reads of the durable log, by where they were answered from.";
     LOG_READ_FAILURES = "uproar_log_read_failures_total", Counter, [],

@@ -13,6 +13,7 @@ mod browser {
     mod hostile;
     mod marks;
     mod person;
+    mod removal;
     pub(crate) mod server;
     pub(crate) mod site;
     pub(crate) mod tab;

@@ -198,6 +198,14 @@ fn sessions_of_one_user_who_shows_a_token_at_hello() {
         assert_eq!(client.rest().last().map(|frame| frame.close_code()), Some(4401));
     }
     assert_eq!(status(&open_with(server.address, source(3), &everywhere("bob")).1), 429);
+    let mut client = connect(4);
+    client.send(&hello(&everywhere("bob")).to_string());
+    client.next();
+    for _ in 0..3 {
+        client.send(&json!({"type": "refresh", "token": "wrong"}).to_string());
+        assert!(client.next().text().contains("\"bad_token\""));
+    }
+    assert_eq!(status(&open_with(server.address, source(4), &everywhere("bob")).1), 429);
 }
 
 #[test]

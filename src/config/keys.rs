@@ -316,8 +316,8 @@ config! {
 
     /// The API on "/api/v1", by which the application's own backend publishes, looks and acts.
     api: Api {
-        /// Who may use it, by "Authorization: Bearer": a name, scopes out of publish, read and users, and the hash of a
-        /// key. Several at once let one be replaced while another holds. Without any the API is not there.
+        /// Who may use it, by "Authorization: Bearer": a name, scopes out of publish, read, users and moderate, and the
+        /// hash of a key. Several at once let one be replaced while another holds. Without any the API is not there.
         keys: Vec<AccessKey> = Vec::new();
         /// The size of a request's body. Larger ones are answered with 413.
         body_bytes_max: usize [1_024..=16_777_216 bytes] = 1_048_576;

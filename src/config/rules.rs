@@ -212,7 +212,7 @@ fn wildcards_are_meant(config: &Config) -> Option<Problem> {
 fn api_keys_are_of_use(config: &Config) -> Option<Problem> {
     let is_known = |scope: &String| API_SCOPES.contains(&scope.as_str());
     (!config.api.keys.iter().all(|key| key.scopes.iter().all(is_known))).then(|| {
-        let reason = "the scopes of the API are publish, read and users";
+        let reason = "the scopes of the API are publish, read, users and moderate";
         Problem::among(config, &["api.keys"], reason)
     })
 }

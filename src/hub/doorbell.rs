@@ -3,8 +3,7 @@
 //! The receiver arms the bell, looks at its queue once more and only then waits; a sender puts its mail in the queue
 //! and only then looks whether the bell is armed. A fence on each side orders the two steps, so that at least one
 //! of them sees the other: no wake is lost. `swap` lets exactly one of many senders pay for the system call.
-//! The tests below model-check this very code, and fail without either fence:
-//! `RUSTFLAGS="--cfg uproar_loom" cargo test --lib hub::`.
+//! The tests below model-check this very code, and fail without either fence; `tests/run` builds them.
 
 #[cfg(uproar_loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};

@@ -8,7 +8,10 @@ use tokio::sync::oneshot;
 
 use crate::handle::Busy;
 use crate::hub::shard_set::SHARDS_MAX;
+use crate::log::engine::Unavailable;
 use crate::log::handle::Log;
+use crate::log::order::Order;
+use crate::log::removal::Removal;
 use crate::log::{
     Ack, Answer, Draft, Finding, Found, Origin, Query, Read, Refused, Submission, Unreadable,
 };
@@ -77,6 +80,23 @@ impl Client {
             result.push(receipt.await.unwrap_or(Err(Refused::Unavailable)));
         }
         Ok(result)
+    }
+
+    /// Has something removed; how many messages that were. What was begun is finished whether or not anybody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if too much is being removed already; nothing of this is then.
+    pub(crate) async fn remove(
+        &self,
+        removal: Removal,
+    ) -> Result<Result<usize, Unavailable>, Busy> {
+        let (told, done) = oneshot::channel();
+        if !self.log.order(Order { removal, told }) {
+            return Err(Busy);
+        }
+        // Each order is answered, or the server is on its way down.
+        Ok(done.await.unwrap_or(Err(Unavailable)))
     }
 
     /// Asks the readers.

@@ -80,6 +80,8 @@ pub(crate) struct Counters {
     pub(crate) submissions_refused: Total,
     /// Messages that retention has removed.
     pub(crate) removed: Total,
+    /// Messages that were taken out because nobody is to see them any more.
+    pub(crate) redacted: Total,
     /// Conversations of which nothing was left, not even a key.
     pub(crate) forgotten: Total,
     /// Steps of retention.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::log::removal::{Errand, Removed};
 use crate::log::{Draft, Finding, Message, Millis, Query, Refused, Seq, Unreadable};
 use crate::protocol::chat::ClientId;
 use crate::rooms::conversation::Conversation;
@@ -19,6 +20,16 @@ pub(crate) trait Engine: Send {
     /// Removes some of what is kept no longer: one step of a pass through all conversations, which goes on where the
     /// one before has ended. At most `budget` messages and keys go in it.
     fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable>;
+
+    /// Takes out what nobody is to see any more, at most `budget` messages, and says so: one step of a removal, which
+    /// goes on where the one before has ended. What the step has removed and its events are stored together, or nothing
+    /// is, and then another errand for the same finishes what this one has begun.
+    fn remove(
+        &mut self,
+        errand: &mut Errand,
+        now: Millis,
+        budget: usize,
+    ) -> Result<Removed, Unavailable>;
 
     /// Messages of batches that failed which turned out to be stored all the same, in order; each of them once, and
     /// before anything that is stored later.

@@ -72,6 +72,7 @@ fn totals() -> Series {
         (counter!(names::LOG_SERIALISED), |log| &log.serialised),
         (counter!(names::LOG_NOTICED), |log| &log.noticed),
         (counter!(names::LOG_REMOVED), |log| &log.removed),
+        (counter!(names::LOG_REDACTED), |log| &log.redacted),
         (counter!(names::LOG_READ_FAILURES), |log| &log.reads_failed),
     ]
 }

@@ -1,5 +1,6 @@
 //! What a shard holds of the log, and the start and the stop of what is behind it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crossbeam_channel::{Sender, bounded};
 use crate::hub::shard_set::ShardSet;
 use crate::log::counters::Counters;
 use crate::log::engine::Rules;
+use crate::log::order::{Order, Work};
 use crate::log::outgoing::Outgoing;
 use crate::log::readers::ReaderThread;
 use crate::log::retention::Retention;
@@ -21,6 +23,9 @@ use crate::panics;
 
 /// Submissions that wait for the writer. A shard has one a turn, so that this is many turns.
 const SUBMISSIONS_MAX: usize = 1024;
+
+/// Removals that are on their way or wait.
+const ORDERS_MAX: usize = 64;
 
 /// Hears of a panic.
 pub(crate) type OnPanic = Arc<dyn Fn(&str) + Send + Sync>;
@@ -51,13 +56,15 @@ pub(crate) struct Log(Arc<Shared>);
 
 /// What the log's threads and its handles share.
 pub(super) struct Shared {
-    submissions: Sender<Submission>,
+    work: Sender<Work>,
     reads: Sender<Read>,
     wakes: Sender<()>,
     outlet: Arc<dyn Outlet>,
     drafts_max: usize,
     /// Drafts that were taken and whose answers no mailbox has yet.
     drafts: AtomicUsize,
+    /// Removals that were taken and are not over.
+    orders: AtomicUsize,
     /// Shards that were turned away with drafts, and with queries.
     submitting: ShardSet,
     asking: ShardSet,
@@ -94,6 +101,18 @@ impl Log {
         self.0.submit(submission).inspect_err(|_| self.0.counters.submissions_refused.add(1))
     }
 
+    /// Has something removed, behind everything that was handed over before. False if too much is on the way already.
+    pub(super) fn order(&self, order: Order) -> bool {
+        let shared = &self.0;
+        let has_room = shared.orders.fetch_add(1, Ordering::SeqCst) < ORDERS_MAX;
+        let is_taken = has_room && shared.work.try_send(Work::Order(order)).is_ok();
+        if !is_taken {
+            shared.ended();
+            shared.counters.submissions_refused.add(1);
+        }
+        is_taken
+    }
+
     /// Asks in the same way.
     pub(super) fn ask(&self, read: Read) -> Result<(), Read> {
         self.0.reads.try_send(read).map_err(|read| {
@@ -124,13 +143,13 @@ impl Shared {
     fn submit(&self, submission: Submission) -> Result<(), Submission> {
         let drafts = submission.drafts.len();
         if self.drafts.fetch_add(drafts, Ordering::SeqCst) < self.drafts_max {
-            match self.submissions.try_send(submission) {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    self.drafts.fetch_sub(drafts, Ordering::SeqCst);
-                    return Err(error.into_inner());
-                }
-            }
+            let Err(error) = self.work.try_send(Work::Drafts(submission)) else { return Ok(()) };
+            self.drafts.fetch_sub(drafts, Ordering::SeqCst);
+            let drafts = match error.into_inner() {
+                Work::Drafts(submission) => submission.drafts,
+                Work::Order(_) => Vec::new(),
+            };
+            return Err(Submission { drafts });
         }
         self.drafts.fetch_sub(drafts, Ordering::SeqCst);
         Err(submission)
@@ -140,6 +159,11 @@ impl Shared {
     pub(super) fn answered(&self, drafts: usize) {
         self.drafts.fetch_sub(drafts, Ordering::SeqCst);
         self.submitting.take().for_each(|shard| self.outlet.has_room(shard));
+    }
+
+    /// For the writer, when it is done with an order.
+    pub(super) fn ended(&self) {
+        self.orders.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// For a reader, when it has taken a query.
@@ -163,18 +187,19 @@ impl Running {
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
         let Parts { engines, rules, outlet, clock, drafts_max, reads_max, .. } = parts;
         let Parts { readers, cursor_age_max, counters, on_panic, .. } = parts;
-        let (submissions, submissions_end) = bounded(SUBMISSIONS_MAX);
+        let (work, work_end) = bounded(SUBMISSIONS_MAX);
         let (reads, reads_end) = bounded(reads_max);
         let (wakes, wakes_end) = bounded(1);
         let (stop_writer, stop_writer_end) = bounded(1);
         let (stop_readers, stop_readers_end) = bounded(0);
         let shared = Arc::new(Shared {
-            submissions,
+            work,
             reads,
             wakes,
             outlet: outlet.clone(),
             drafts_max,
             drafts: AtomicUsize::new(0),
+            orders: AtomicUsize::new(0),
             submitting: ShardSet::default(),
             asking: ShardSet::default(),
             counters: counters.clone(),
@@ -192,7 +217,7 @@ impl Running {
         };
         let readers: Vec<_> = (0..readers).map(|_| reader()).collect();
         let writer = Writer {
-            submissions: submissions_end,
+            work: work_end,
             wakes: wakes_end,
             stop: stop_writer_end,
             engines,
@@ -200,6 +225,7 @@ impl Running {
             clock,
             outgoing: Outgoing::new(outlet, counters),
             retention: Retention::new(),
+            underway: VecDeque::new(),
             shared: shared.clone(),
         };
         let stops = (stop_writer, stop_readers);

@@ -14,10 +14,13 @@ pub(crate) mod data_dir;
 pub(crate) mod engine;
 pub(crate) mod figures;
 pub(crate) mod handle;
+pub(crate) mod kind;
 pub(crate) mod memory;
+mod order;
 mod outgoing;
 mod page;
 mod readers;
+pub(crate) mod removal;
 mod retention;
 pub(crate) mod ruling;
 pub(crate) mod sqlite;
@@ -28,6 +31,7 @@ pub(crate) mod writer;
 
 use std::sync::Arc;
 
+use crate::log::kind::Kind;
 use crate::log::ruling::Ruling;
 use crate::protocol::SessionId;
 use crate::protocol::chat::{ClientId, Identity};
@@ -75,12 +79,14 @@ pub(crate) struct Submission {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) seq: Seq,
-    /// The position of the one before it in its conversation; 0 for the first.
+    /// The position of the one before it in its conversation; 0 for the first. Where that one was taken out since, the
+    /// one before that.
     pub(crate) prev: Seq,
     pub(crate) time: Millis,
     pub(crate) user: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) client_id: ClientId,
+    pub(crate) kind: Kind,
     pub(crate) body: Box<str>,
 }
 

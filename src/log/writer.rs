@@ -1,14 +1,18 @@
 //! The writer's thread: takes what was submitted, has it stored, and only then hands on messages and answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, select};
 
-use crate::log::engine::{Engine, Keeping, Outcome, Rules};
+use crate::log::engine::{Engine, Keeping, Outcome, Rules, Unavailable};
 use crate::log::handle::Shared;
+use crate::log::kind::Kind;
+use crate::log::order::{Order, Underway, Work};
 use crate::log::outgoing::Outgoing;
+use crate::log::removal::{Errand, Removed};
 use crate::log::retention::Retention;
 use crate::log::{Ack, Answer, Draft, Message, Millis, Refused, Submission};
 use crate::protocol::chat::Identity;
@@ -51,7 +55,7 @@ impl Engines {
 
 /// What the thread owns.
 pub(super) struct Writer {
-    pub(super) submissions: Receiver<Submission>,
+    pub(super) work: Receiver<Work>,
     /// Some mailbox has room again.
     pub(super) wakes: Receiver<()>,
     /// Until when to try to get rid of everything, when it is time to stop.
@@ -61,6 +65,8 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) outgoing: Outgoing,
     pub(super) retention: Retention,
+    /// Orders that were begun, which take turns.
+    pub(super) underway: VecDeque<Underway>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -69,12 +75,12 @@ impl Writer {
     pub(super) fn run(mut self) {
         loop {
             select! {
-                recv(self.submissions) -> submission => match submission {
-                    Ok(submission) => self.store_group(submission),
+                recv(self.work) -> work => match work {
+                    Ok(work) => self.take(work),
                     Err(_) => break,
                 },
                 recv(self.wakes) -> _ => self.send(),
-                default(self.retention.wait()) => self.tidy(0),
+                default(self.wait()) => self.tidy_up(0),
                 recv(self.stop) -> deadline => {
                     self.finish(deadline.unwrap_or_else(|_| Instant::now()));
                     break;
@@ -86,9 +92,11 @@ impl Writer {
     }
 
     fn finish(&mut self, deadline: Instant) {
-        while let Ok(submission) = self.submissions.try_recv() {
-            self.store_group(submission);
+        while let Ok(work) = self.work.try_recv() {
+            self.take(work);
         }
+        // What is not done yet its caller is told to ask for again.
+        self.underway.clear();
         while self.outgoing.is_waiting() {
             if self.wakes.recv_deadline(deadline).is_err() {
                 tracing::warn!("the time to stop in is over; some answers were not fetched");
@@ -98,12 +106,32 @@ impl Writer {
         }
     }
 
-    /// Stores a submission together with what else is waiting.
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Drafts(submission) => self.store_group(submission),
+            Work::Order(order) => self.begin(order),
+        }
+    }
+
+    /// How long to wait for something else to do.
+    fn wait(&self) -> Duration {
+        if self.underway.is_empty() { self.retention.wait() } else { Duration::ZERO }
+    }
+
+    /// Stores a submission together with what else is waiting, up to the next order.
     fn store_group(&mut self, first: Submission) {
+        let mut next = None;
         let mut drafts = first.drafts;
         let mut bytes: usize = drafts.iter().map(|draft| draft.body.len()).sum();
         while drafts.len() < GROUP_DRAFTS_MAX && bytes < GROUP_BYTES_MAX {
-            let Ok(more) = self.submissions.try_recv() else { break };
+            let more = match self.work.try_recv() {
+                Ok(Work::Drafts(more)) => more,
+                Ok(Work::Order(order)) => {
+                    next = Some(order);
+                    break;
+                }
+                Err(_) => break,
+            };
             bytes += more.drafts.iter().map(|draft| draft.body.len()).sum::<usize>();
             drafts.extend(more.drafts);
         }
@@ -114,8 +142,77 @@ impl Writer {
         self.store(Keeping::Durable, durable);
         self.store(Keeping::Memory, memory);
         self.send();
+        next.into_iter().for_each(|order| self.begin(order));
+        self.tidy_up(count);
+    }
+
+    /// Makes the first step of an order at once, in every engine: so it is decided what it is about.
+    fn begin(&mut self, order: Order) {
+        let mut underway = Underway::new(order);
+        for (keeping, errand) in mem::take(&mut underway.errands) {
+            match self.remove(keeping, errand, Retention::budget(0), &mut underway) {
+                Ok(()) => {}
+                Err(unavailable) => return self.end(underway, Err(unavailable)),
+            }
+        }
+        self.go_on_with(underway);
+    }
+
+    /// Makes a step of one engine's part of an order, and puts back what is left of it.
+    fn remove(
+        &mut self,
+        keeping: Keeping,
+        mut errand: Errand,
+        budget: usize,
+        underway: &mut Underway,
+    ) -> Result<(), Unavailable> {
+        let now = (self.clock)();
+        let result = self.engines.get(keeping).remove(&mut errand, now, budget);
+        let recovered = self.take_recovered(keeping);
+        self.hand_on(recovered);
+        let Removed { removed, events, is_over } = result?;
+        let mut conversations = Conversations::default();
+        for (conversation, message) in events {
+            // Where another engine has the conversation now nobody knows of these positions.
+            if (self.rules)(&conversation).keeping == keeping {
+                conversations.add(conversation, message);
+            }
+        }
+        self.hand_on(conversations);
+        self.send();
+        underway.add(removed);
+        self.shared.counters.redacted.add(removed);
+        if !is_over {
+            underway.errands.push((keeping, errand));
+        }
+        Ok(())
+    }
+
+    fn go_on_with(&mut self, underway: Underway) {
+        if underway.errands.is_empty() {
+            self.end(underway, Ok(()));
+        } else {
+            self.underway.push_back(underway);
+        }
+    }
+
+    fn end(&mut self, underway: Underway, result: Result<(), Unavailable>) {
+        self.shared.ended();
+        underway.end(result);
+    }
+
+    /// Makes a step of what is to be removed, behind a batch of so many.
+    fn tidy_up(&mut self, stored: usize) {
+        if let Some(mut underway) = self.underway.pop_front()
+            && let Some((keeping, errand)) = underway.errands.pop()
+        {
+            match self.remove(keeping, errand, Retention::budget(stored), &mut underway) {
+                Ok(()) => self.go_on_with(underway),
+                Err(unavailable) => self.end(underway, Err(unavailable)),
+            }
+        }
         if self.retention.is_due() {
-            self.tidy(count);
+            self.tidy(stored);
         }
     }
 
@@ -179,7 +276,8 @@ impl Writer {
             self.outgoing.answer(Answer { origin, client_id, result, ruling });
             if let Outcome::Stored { seq, prev, time } = outcome {
                 let Identity { user, name, .. } = author;
-                let message = Message { seq, prev, time, user, name, client_id, body };
+                let kind = Kind::Text;
+                let message = Message { seq, prev, time, user, name, client_id, kind, body };
                 conversations.add(conversation, message);
             }
         }

@@ -49,7 +49,8 @@ export interface Message {
   /** The id under which it was sent: that of `Sending` where it is one's own. */
   readonly clientId: string;
   readonly time: number;
-  readonly kind: string;
+  /** Who said what is `text`; only `history` brings others, which tell what was removed, as the events do. */
+  readonly kind: 'text' | 'redact' | 'clear';
   readonly body: Json;
   /** It was sent by this user, here or elsewhere. */
   readonly own: boolean;
@@ -163,6 +164,20 @@ export interface GapEvent extends UproarEvent {
   readonly to: number;
 }
 
+/** These messages were removed: they are not to be shown any more. */
+export interface RedactEvent extends UproarEvent {
+  /** The position of the event itself. */
+  readonly seq: number;
+  readonly seqs: number[];
+}
+
+/** All messages up to and with `to` were removed: they are not to be shown any more. */
+export interface ClearEvent extends UproarEvent {
+  /** The position of the event itself. */
+  readonly seq: number;
+  readonly to: number;
+}
+
 /** The log began anew: what was shown is not in it, and what is in it comes as history now. */
 export interface ResetEvent extends UproarEvent {
   readonly epoch: string;
@@ -187,6 +202,8 @@ export interface RoomEvents {
   signal: SignalEvent;
   presence: PresenceEvent;
   gap: GapEvent;
+  redact: RedactEvent;
+  clear: ClearEvent;
   reset: ResetEvent;
   left: LeftEvent;
   error: ErrorEvent;

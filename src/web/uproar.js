@@ -422,7 +422,7 @@ export class Uproar extends EventTarget {
     }
     const room = this.#rooms.get(keyOf(frame));
     if (room && inside.take(room, frame)) return;
-    if (frame.type === 'message' && frame.with !== undefined) {
+    if (frame.type === 'message' && frame.kind === 'text' && frame.with !== undefined) {
       this.dispatchEvent(new UproarEvent('direct', { message: messageOf(frame, this.user) }));
     } else if (frame.type === 'error') {
       if (frame.code === 'token_expired' && this.#renews) this.#refresh();
@@ -546,7 +546,8 @@ export class Room extends EventTarget {
   }
 
   /**
-   * A page of what was said, oldest first: the latest, or what came right before or after a message.
+   * A page of what was said, oldest first: the latest, or what came right before or after a message. Where messages
+   * were removed the word of that is among them, by its `kind`.
    *
    * @param {{ before?: number, after?: number, limit?: number }} [page]
    */
@@ -689,7 +690,10 @@ export class Room extends EventTarget {
   #show(frame, history) {
     if (frame.seq <= this.#seq) return;
     this.#seq = frame.seq;
-    this.#emit('message', { message: this.#read(frame), history });
+    const { seq, kind, body } = frame;
+    if (kind === 'text') this.#emit('message', { message: this.#read(frame), history });
+    else if (kind === 'redact') this.#emit('redact', { seq, seqs: body.seqs });
+    else if (kind === 'clear') this.#emit('clear', { seq, to: body.to });
   }
 
   /** Reads what did not come, up to and with the message `need`. */

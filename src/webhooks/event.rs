@@ -56,6 +56,7 @@ struct MessageEvent<'a> {
     time: Millis,
     from: Author<'a>,
     client_id: String,
+    kind: &'static str,
     stored: bool,
     body: &'a RawValue,
 }
@@ -78,6 +79,7 @@ pub(super) fn message(
         time: message.time,
         from: Author { user: &message.user, name: &message.name },
         client_id: message.client_id.to_string(),
+        kind: message.kind.name(),
         stored,
         body: serde_json::from_str(&message.body).ok()?,
     };

@@ -33,7 +33,7 @@ pub(crate) fn keys(keys: &[(&str, &str, &str)]) -> String {
 /// A server that takes [`KEY`], and users by token beside guests.
 pub(crate) fn server(settings: &[(&str, &str)]) -> Server {
     let (name, secret) = token::keys();
-    let api = keys(&[("all", "publish,read,users", KEY)]);
+    let api = keys(&[("all", "publish,read,users,moderate", KEY)]);
     let mut all = vec![
         ("UPROAR_API__KEYS", &*api),
         (name, &*secret),
@@ -48,12 +48,13 @@ pub(crate) fn server(settings: &[(&str, &str)]) -> Server {
 
 /// A session of a user who may do everything.
 pub(crate) fn enter(server: &Server, user: &str) -> ChatClient {
+    enter_at(server.address, user)
+}
+
+pub(crate) fn enter_at(address: SocketAddr, user: &str) -> ChatClient {
     let rights = json!({"*": ["join", "send", "signal", "history", "members"]});
     let token = token::token(user, &json!({"rooms": rights, "direct": true}));
-    ChatClient::hello(
-        Client::connect(server.address, "/chat"),
-        &json!({"type": "hello", "token": token}),
-    )
+    ChatClient::hello(Client::connect(address, "/chat"), &json!({"type": "hello", "token": token}))
 }
 
 /// What came back.

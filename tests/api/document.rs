@@ -26,6 +26,8 @@ fn right(method: &str, template: &str) -> (String, Option<Value>) {
     let body = match template {
         "/publish" => json!({"rooms": ["a"], "from": {"user": "shop"}, "body": 1}),
         "/users/{user}/messages" => json!({"from": {"user": "shop"}, "body": 1}),
+        "/rooms/{room}/redact" => json!({"seqs": [1]}),
+        "/users/{user}/redact" => json!({"with": "bob", "seqs": [1]}),
         _ => json!({}),
     };
     (path, (method == "POST").then_some(body))

@@ -10,6 +10,8 @@ mod document;
 mod door;
 mod examples;
 mod measures;
+mod moderation;
 mod publish;
 mod rooms;
+mod storm;
 mod users;

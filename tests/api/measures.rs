@@ -16,7 +16,7 @@ fn start(data: &DataDir) -> Server {
     command
         .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"])
         .arg(data.path())
-        .env("UPROAR_API__KEYS", keys(&[("all", "publish,read,users", KEY)]))
+        .env("UPROAR_API__KEYS", keys(&[("all", "publish,read,users,moderate", KEY)]))
         .env(name, secret)
         .env("UPROAR_AUTH__MODES", "[\"token\"]");
     Server::spawn(command)

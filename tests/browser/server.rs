@@ -29,6 +29,13 @@ impl Server {
         Self::spawn(command, port, data, arguments)
     }
 
+    /// Starts it with settings (`("UPROAR_API__…", "…")`).
+    pub(crate) fn start_with(port: u16, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));
+        command.envs(settings.iter().copied());
+        Self::spawn(command, port, TempDir::new().expect("a directory can be made"), &[])
+    }
+
     /// Starts it with a certificate.
     pub(crate) fn start_secure(port: u16, files: &Files) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_uproar"));

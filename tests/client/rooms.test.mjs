@@ -426,3 +426,53 @@ test('errors that answer nothing are events', async (t) => {
   assert.deepEqual(errors.map(({ error }) => [error.code, error.message]), [['too_long', 'the body']]);
   assert.deepEqual(others.map(({ error }) => error.code), ['bad_message']);
 });
+
+/** The word that something was removed. */
+function removed(seq, prev, kind, body) {
+  return said(seq, prev, { from: { user: '', name: '' }, kind, body });
+}
+
+test('what was removed is told in its place, and is no message', async (t) => {
+  const client = setUp(t);
+  await client.connect();
+  const { room, messages } = await client.enter();
+  const order = [];
+  for (const type of ['message', 'redact', 'clear', 'gap']) room.addEventListener(type, () => order.push(type));
+  const redactions = recorded(room, 'redact');
+  const clears = recorded(room, 'clear');
+  client.socket.say(said(2, 1));
+  // What was removed last was the one before it: that is no hole.
+  client.socket.say(removed(3, 1, 'redact', { seqs: [2] }));
+  client.socket.say(removed(4, 3, 'clear', { to: 3 }));
+  client.socket.say(said(5, 4));
+  client.socket.say(removed(6, 5, 'edit', { seq: 5 }));
+  assert.deepEqual(order, ['message', 'redact', 'clear', 'message']);
+  assert.deepEqual(seqs(messages), [2, 5]);
+  assert.deepEqual(redactions.map(({ seq, seqs: gone }) => [seq, gone]), [[3, [2]]]);
+  assert.deepEqual(clears.map(({ seq, to }) => [seq, to]), [[4, 3]]);
+  assert.equal(room.position.seq, 6);
+  assert.deepEqual(client.socket.sent, []);
+});
+
+test('what was removed while nobody was here is told before what came since', async (t) => {
+  const client = setUp(t);
+  await client.connect();
+  const { room, messages } = await client.enter();
+  const redactions = recorded(room, 'redact');
+  await reconnect(client);
+  client.socket.say(removed(7, 0, 'redact', { seqs: [1] }));
+  client.socket.say(said(9, 7));
+  assert.deepEqual(redactions.map(({ seqs: gone }) => gone), [[1]]);
+  assert.deepEqual(seqs(messages), [9]);
+});
+
+test('a removal in a conversation that is not open is nothing to open it for', async (t) => {
+  const client = setUp(t);
+  await client.connect();
+  const direct = recorded(client.chat, 'direct');
+  const fields = { room: undefined, with: 'bob' };
+  client.socket.say({ ...removed(3, 1, 'redact', { seqs: [2] }), ...fields });
+  assert.equal(direct.length, 0);
+  client.socket.say({ ...said(4, 3), ...fields });
+  assert.equal(direct.length, 1);
+});

@@ -65,7 +65,9 @@ test('what the types say of plain objects is so', async (t) => {
 test('every event is declared with its fields', async (t) => {
   const declared = (events) => members(events);
   assert.deepEqual([...declared('ChatEvents')], ['state', 'direct', 'error']);
-  assert.deepEqual([...declared('RoomEvents')], ['message', 'signal', 'presence', 'gap', 'reset', 'left', 'error']);
+  assert.deepEqual([...declared('RoomEvents')], [
+    'message', 'signal', 'presence', 'gap', 'redact', 'clear', 'reset', 'left', 'error',
+  ]);
   const client = setUp(t);
   const socket = await client.connect();
   const { room } = await client.enter('lobby', { members: { rev: 1, count: 1, users: [] } });
@@ -76,6 +78,9 @@ test('every event is declared with its fields', async (t) => {
   socket.say({ type: 'signal', room: 'lobby', from, body: 1 });
   socket.say({ type: 'presence', room: 'lobby', rev: 2, event: 'join', user: 'bob', name: 'Bob', count: 2 });
   socket.say({ type: 'gap', room: 'lobby', from: 2, to: 3 });
+  const event = { type: 'message', room: 'lobby', from: { user: '', name: '' }, client_id: 'x', time: 1 };
+  socket.say({ ...event, seq: 4, prev: 3, kind: 'redact', body: { seqs: [2] } });
+  socket.say({ ...event, seq: 5, prev: 4, kind: 'clear', body: { to: 4 } });
   socket.say({ type: 'error', room: 'lobby', code: 'x', message: 'y' });
   socket.lose();
   client.chat.retry();

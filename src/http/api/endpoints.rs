@@ -11,7 +11,7 @@ use crate::http::api::problem::Problem;
 pub(super) const PREFIX: &str = "/api/v1";
 
 /// What a key may be good for.
-pub const API_SCOPES: [&str; 3] = ["publish", "read", "users"];
+pub const API_SCOPES: [&str; 4] = ["publish", "read", "users", "moderate"];
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub(super) enum Action {
     Ban,
     Unban,
     Direct,
+    Redact,
+    RedactDirect,
+    Clear,
+    Erase,
     Stats,
 }
 
@@ -45,13 +49,19 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     at("/publish", &[(Method::POST, Action::Publish)]),
     at("/rooms", &[(Method::GET, Action::Rooms)]),
     at("/rooms/{room}/history", &[(Method::GET, Action::History)]),
+    at("/rooms/{room}/log", &[(Method::DELETE, Action::Clear)]),
     at("/rooms/{room}/members", &[(Method::GET, Action::Members)]),
+    at("/rooms/{room}/redact", &[(Method::POST, Action::Redact)]),
     at("/stats", &[(Method::GET, Action::Stats)]),
     at("/users/{user}", &[(Method::GET, Action::User)]),
     at("/users/{user}/ban", &[(Method::POST, Action::Ban), (Method::DELETE, Action::Unban)]),
     at("/users/{user}/disconnect", &[(Method::POST, Action::Disconnect)]),
-    at("/users/{user}/messages", &[(Method::POST, Action::Direct)]),
+    at(
+        "/users/{user}/messages",
+        &[(Method::POST, Action::Direct), (Method::DELETE, Action::Erase)],
+    ),
     at("/users/{user}/mute", &[(Method::POST, Action::Mute), (Method::DELETE, Action::Unmute)]),
+    at("/users/{user}/redact", &[(Method::POST, Action::RedactDirect)]),
 ];
 
 /// The values of the label `route`; the last one is for paths that are none.
@@ -79,6 +89,7 @@ impl Action {
             Self::Publish | Self::Direct => Some("publish"),
             Self::Rooms | Self::History | Self::Members | Self::User | Self::Stats => Some("read"),
             Self::Disconnect | Self::Mute | Self::Unmute | Self::Ban | Self::Unban => Some("users"),
+            Self::Redact | Self::RedactDirect | Self::Clear | Self::Erase => Some("moderate"),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The API of the application's own backend, under `/api/v1`: JSON over HTTP, for whoever has a key.
 //!
 //! `endpoints` has the paths, `input` reads what comes, `problem` says what is wrong; what is done stands in `publish`,
-//! `rooms` and `users`. The document that describes all of it is `openapi.json`; a test holds both to each other.
+//! `rooms`, `users` and `moderation`. The document that describes all of it is `openapi.json`; a test holds both to each other.
 
 mod endpoints;
 mod input;
+mod moderation;
 mod problem;
 mod publish;
 mod rooms;
@@ -261,6 +262,14 @@ impl Api {
                 input::room(&name)?;
                 return self.members(&name).await.map(Some);
             }
+            Action::Redact => {
+                input::room(&name)?;
+                return self.redact(&name, body).await.map(Some);
+            }
+            Action::Clear => {
+                input::room(&name)?;
+                return self.clear(&name).await.map(Some);
+            }
             _ => input::user(&name)?,
         }
         match action {
@@ -273,6 +282,8 @@ impl Api {
                 let done = self.direct(&name, &head.headers, body).await;
                 done.map(|done| Some(done.to_string()))
             }
+            Action::RedactDirect => self.redact_direct(&name, body).await.map(Some),
+            Action::Erase => self.erase(&name).await.map(Some),
             _ => self.user(&name).await.map(Some),
         }
     }

@@ -3,6 +3,7 @@
 //! Here are its two ends; between them are its [`rooms`], and the [`keys`] of what they were sent.
 
 mod keys;
+mod removal;
 mod rooms;
 
 use std::sync::{Arc, PoisonError};
@@ -10,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use self::rooms::Rooms;
 use crate::log::counters::Counters;
 use crate::log::engine::{Engine, Outcome, Reader, Rules, Tidied, Unavailable, Window};
+use crate::log::removal::{Errand, Removed};
 use crate::log::{Draft, Epoch, Finding, Millis, Query, Unreadable, page};
 
 #[allow(clippy::disallowed_types, reason = "between the writer and the readers; no shard takes it")]
@@ -61,6 +63,15 @@ impl Engine for Memory {
 
     fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable> {
         Ok(self.change(|rooms| rooms.tidy(rules, now, budget)))
+    }
+
+    fn remove(
+        &mut self,
+        errand: &mut Errand,
+        now: Millis,
+        budget: usize,
+    ) -> Result<Removed, Unavailable> {
+        Ok(self.change(|rooms| rooms.remove(errand, now, budget)))
     }
 
     fn reader(&self) -> Box<dyn Reader> {

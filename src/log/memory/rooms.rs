@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Options;
 use super::keys::{KEY_BYTES, Keys};
 use crate::log::engine::{Outcome, Rule, Rules, Standing, Tidied};
+use crate::log::kind::Kind;
 use crate::log::page::{PAGE_MESSAGES_MAX, Shelf, Take};
 use crate::log::{Draft, Epoch, Finding, Message, Millis, Seq};
 use crate::rooms::conversation::Conversation;
@@ -21,17 +22,17 @@ const STEP_CONVERSATIONS: usize = 1024;
 /// Everything that is kept.
 pub(super) struct Rooms {
     epoch: Epoch,
-    options: Options,
-    last_seq: Seq,
-    last_time: Millis,
-    rooms: HashMap<Conversation, Room>,
+    pub(super) options: Options,
+    pub(super) last_seq: Seq,
+    pub(super) last_time: Millis,
+    pub(super) rooms: HashMap<Conversation, Room>,
     /// Those that have messages, by the position of the first: so also by its time.
-    firsts: BTreeMap<Seq, Conversation>,
+    pub(super) firsts: BTreeMap<Seq, Conversation>,
     keys: Keys,
     /// By user and the other one.
     directs: BTreeMap<(Arc<str>, Arc<str>), Conversation>,
     /// What all of it takes, without the keys.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Conversations that were forgotten had their positions up to here.
     floor: Seq,
     /// The first position of the last conversation that retention has looked at.
@@ -39,12 +40,14 @@ pub(super) struct Rooms {
     /// Messages and conversations that went, since the start.
     pub(super) removed: usize,
     pub(super) forgotten: usize,
+    /// Messages that were taken out because nobody is to see them any more.
+    pub(super) redacted: usize,
 }
 
 #[derive(Default)]
 pub(super) struct Room {
-    standing: Standing,
-    messages: VecDeque<Message>,
+    pub(super) standing: Standing,
+    pub(super) messages: VecDeque<Message>,
     /// How many keys are kept of messages sent to it.
     keys: usize,
 }
@@ -65,6 +68,7 @@ impl Rooms {
             place: 0,
             removed: 0,
             forgotten: 0,
+            redacted: 0,
         }
     }
 
@@ -82,12 +86,12 @@ impl Rooms {
         let conversation = self.conversation(&draft.conversation);
         self.keys.add(draft, conversation.clone(), (seq, time));
         let prev = self.add(draft, conversation, (seq, time));
-        while self.is_over_full() && self.make_room() {}
+        self.fit();
         Outcome::Stored { seq, prev, time }
     }
 
     /// The conversation as it is known here, so that its name is in memory once.
-    fn conversation(&mut self, wanted: &Conversation) -> Conversation {
+    pub(super) fn conversation(&mut self, wanted: &Conversation) -> Conversation {
         if let Some((known, _)) = self.rooms.get_key_value(wanted) {
             return known.clone();
         }
@@ -119,6 +123,7 @@ impl Rooms {
             user: draft.author.user.clone(),
             name: draft.author.name.clone(),
             client_id: draft.client_id,
+            kind: Kind::Text,
             body: draft.stored_body().into(),
         };
         self.bytes += message_bytes(&message);
@@ -127,6 +132,11 @@ impl Rooms {
         }
         room.messages.push_back(message);
         prev
+    }
+
+    /// Makes room for what was added.
+    pub(super) fn fit(&mut self) {
+        while self.is_over_full() && self.make_room() {}
     }
 
     fn is_over_full(&self) -> bool {
@@ -174,7 +184,7 @@ impl Rooms {
     }
 
     /// Removes messages from the front, at most `limit` and while they are to go; how many.
-    fn trim(
+    pub(super) fn trim(
         &mut self,
         conversation: &Conversation,
         limit: usize,
@@ -268,14 +278,14 @@ fn room_bytes(conversation: &Conversation) -> usize {
 }
 
 /// A queue may hold twice the places that it needs, and each text is a piece of memory of its own.
-fn message_bytes(message: &Message) -> usize {
+pub(super) fn message_bytes(message: &Message) -> usize {
     let texts = message.body.len() + message.user.len() + message.name.len();
     2 * size_of::<Message>() + texts + 3 * size_of::<[usize; 2]>()
 }
 
 impl Room {
     /// Frees places that a queue has no use for, after it was much longer.
-    fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         let places = self.messages.capacity();
         if places > 64 && self.messages.len() < places / 4 {
             self.messages.shrink_to(places / 2);

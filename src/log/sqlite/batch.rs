@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Options, integer, number, statements};
 use crate::log::engine::Outcome;
+use crate::log::kind::Kind;
 use crate::log::{Draft, Millis, Refused, Seq};
 use crate::rooms::conversation::Conversation;
 
@@ -159,6 +160,7 @@ impl<'a> Batch<'a> {
             &*draft.author.user,
             &*draft.author.name,
             draft.stored_body(),
+            Kind::Text.number(),
         ])?;
         if draft.replacement().is_some() {
             self.keep_key(draft, row.id, (seq, time))?;

@@ -11,6 +11,7 @@ use super::recent::{Recent, Slice};
 use super::retention::Trimmed;
 use crate::log::counters::Counters;
 use crate::log::engine::Outcome;
+use crate::log::kind::Kind;
 use crate::log::{Draft, Message, Millis, Query, Seq};
 use crate::rooms::conversation::Conversation;
 
@@ -121,6 +122,7 @@ impl Cache {
                     user: draft.author.user.clone(),
                     name: draft.author.name.clone(),
                     client_id: draft.client_id,
+                    kind: Kind::Text,
                     body: draft.stored_body().into(),
                 })
             };
@@ -149,6 +151,18 @@ impl Cache {
                 state.remove(conversation);
             } else {
                 state.change(conversation, |recent| recent.remove_to(*removed_to));
+            }
+        }
+        self.settle(&mut state);
+    }
+
+    /// Forgets some conversations, of which messages were taken out.
+    pub(super) fn forget<'c>(&self, conversations: impl IntoIterator<Item = &'c Conversation>) {
+        let mut state = self.state();
+        for conversation in conversations {
+            match state.entries.get_mut(conversation) {
+                Some(Entry::Loading(pending)) => pending.is_spoiled = true,
+                _ => state.remove(conversation),
             }
         }
         self.settle(&mut state);

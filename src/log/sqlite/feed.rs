@@ -47,7 +47,7 @@ impl Feed {
                 && bytes < BYTES_MAX
                 && let Some(row) = rows.next()?
             {
-                let conversation: i64 = row.get(7)?;
+                let conversation: i64 = row.get(8)?;
                 let key: Vec<u8> = key_of.query_row([conversation], |row| row.get(0))?;
                 let message = read::message(row)?;
                 bytes += message.body.len();

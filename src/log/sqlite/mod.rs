@@ -10,6 +10,7 @@ mod open;
 mod read;
 mod recent;
 mod recovered;
+mod removal;
 mod retention;
 mod schema;
 mod statements;
@@ -26,6 +27,7 @@ pub(crate) use self::open::OpenError;
 use crate::log::counters::Counters;
 use crate::log::data_dir::DataDir;
 use crate::log::engine::{Engine, Outcome, Reader, Rules, Tidied, Unavailable, Window};
+use crate::log::removal::{Errand, Removed};
 use crate::log::{Draft, Epoch, Message, Millis, Seq};
 use crate::rooms::conversation::Conversation;
 
@@ -72,6 +74,8 @@ pub(crate) struct Sqlite {
     is_untidy: bool,
     /// The row of the last conversation that retention has looked at.
     place: i64,
+    /// What was removed may still stand in the write-ahead log.
+    is_scrub_due: bool,
     cache: Arc<Cache>,
     counters: Arc<Counters>,
 }
@@ -98,6 +102,8 @@ impl Sqlite {
             is_failing: false,
             is_untidy: false,
             place: 0,
+            // Whoever removed something may have had no time to.
+            is_scrub_due: true,
             cache,
             counters,
         })
@@ -144,6 +150,32 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    fn try_remove(
+        &mut self,
+        errand: &mut Errand,
+        terms: removal::Terms,
+    ) -> rusqlite::Result<Removed> {
+        let connection = self.take_connection()?;
+        let removed = removal::step(&connection, errand, terms, &mut self.given)?;
+        self.handed = self.given;
+        self.connection = Some(connection);
+        Ok(removed)
+    }
+
+    /// Empties the write-ahead log if nobody reads at the moment.
+    fn try_scrub(&mut self) -> rusqlite::Result<()> {
+        let connection = self.take_connection()?;
+        open::unhurried(&connection)?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy = connection.query_row(checkpoint, [], |row| row.get::<_, bool>(0))?;
+        open::hurried(&connection, self.options.synchronous)?;
+        self.connection = Some(connection);
+        self.is_scrub_due = is_busy;
+        Ok(())
+    }
+}
+
 impl Engine for Sqlite {
     fn is_durable(&self) -> bool {
         true
@@ -180,10 +212,38 @@ impl Engine for Sqlite {
             self.cache.clear();
         }
         let done = result.map_err(|_| Unavailable)?;
+        if self.is_scrub_due && done.tidied.is_over {
+            // It is tried again with every pass until it goes well.
+            let _ = self.try_scrub();
+        }
         self.cache.trimmed(&done.trimmed);
         self.counters.removed.add(done.tidied.removed);
         self.counters.forgotten.add(done.trimmed.iter().filter(|room| room.is_forgotten).count());
         Ok(done.tidied)
+    }
+
+    fn remove(
+        &mut self,
+        errand: &mut Errand,
+        now: Millis,
+        budget: usize,
+    ) -> Result<Removed, Unavailable> {
+        let terms = removal::Terms { options: self.options, now, budget };
+        self.is_scrub_due = true;
+        match self.try_remove(errand, terms) {
+            Ok(removed) => {
+                self.cache.forget(removed.events.iter().map(|(conversation, _)| conversation));
+                if let Some(conversation) = errand.removal.conversation() {
+                    self.cache.forget([conversation]);
+                }
+                Ok(removed)
+            }
+            Err(error) => {
+                self.cache.clear();
+                tracing::error!(path = ?self.path(), %error, "the log cannot be written: nothing is removed");
+                Err(Unavailable)
+            }
+        }
     }
 
     fn take_recovered(&mut self) -> Vec<(Conversation, Message)> {

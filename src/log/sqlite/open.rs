@@ -32,6 +32,11 @@ pub(crate) enum OpenError {
          Start that version, or let its `uproar log export` write what this one can import"
     )]
     Newer { path: PathBuf, problem: String },
+    #[error(
+        "the log {path} was written by an older version of Uproar: {problem}. \
+         Start the server once, or read it with that version"
+    )]
+    Older { path: PathBuf, problem: String },
     #[error("{path} cannot be the log: {problem}. Move it away, or choose another server.data_dir")]
     Foreign { path: PathBuf, problem: String },
     #[error("the log {path} cannot be opened: {source}")]
@@ -44,6 +49,7 @@ impl OpenError {
         match error {
             SchemaError::Foreign => Self::Foreign { path, problem },
             SchemaError::Newer(_) => Self::Newer { path, problem },
+            SchemaError::Older(_) => Self::Older { path, problem },
             SchemaError::Sqlite(error) if is_damage(&error) => Self::Corrupt { path, problem },
             SchemaError::Sqlite(source) => Self::Unusable { path, source },
         }
@@ -117,6 +123,8 @@ fn write_ahead(connection: &Connection, synchronous: Synchronous) -> rusqlite::R
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_MAX, |_| Ok(()))?;
     set_synchronous(connection, synchronous)?;
+    // What is removed is not to be found in the file any more.
+    connection.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 

@@ -12,6 +12,7 @@ use super::recent::{Beyond, Recent};
 use super::{integer, number, open, statements};
 use crate::log::counters::Counters;
 use crate::log::engine::{Reader, Standing};
+use crate::log::kind::Kind;
 use crate::log::page::{self, PAGE_BYTES_MAX, PAGE_MESSAGES_MAX, Shelf, Take};
 use crate::log::{Epoch, Finding, Message, Millis, Page, Query, Seq, Unreadable};
 use crate::protocol::chat::ClientId;
@@ -214,5 +215,11 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         user: row.get_ref(4)?.as_str()?.into(),
         name: row.get_ref(5)?.as_str()?.into(),
         body: row.get_ref(6)?.as_str()?.into(),
+        kind: kind(row, 7)?,
     })
+}
+
+fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+    let number = row.get(column)?;
+    Kind::numbered(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }

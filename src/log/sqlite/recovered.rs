@@ -18,7 +18,7 @@ pub(super) fn after(
     let mut rows = statement.query(params![integer(handed)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let conversation: i64 = row.get(7)?;
+        let conversation: i64 = row.get(8)?;
         let key: Vec<u8> = key_of.query_row([conversation], |row| row.get(0))?;
         // What is not text was not written by a server, and nobody looks at it.
         if let Ok(key) = str::from_utf8(&key) {

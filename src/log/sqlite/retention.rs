@@ -1,7 +1,7 @@
 //! Removing what is kept no longer: one transaction, of few conversations and few rows.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 
 use super::{integer, number, statements};
@@ -14,7 +14,7 @@ use crate::rooms::conversation::Conversation;
 const CONVERSATIONS_MAX: u64 = 256;
 
 /// Bodies that one step removes, in bytes, but for the one that exceeds it.
-const STEP_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const STEP_BYTES_MAX: u64 = 1024 * 1024;
 
 /// By which terms a step decides.
 pub(super) struct Terms<'a> {
@@ -83,7 +83,7 @@ pub(super) fn step(
 }
 
 /// A conversation's row.
-struct Row {
+struct Found {
     id: i64,
     conversation: Conversation,
     last_seq: Seq,
@@ -93,7 +93,7 @@ struct Row {
     oldest: Millis,
 }
 
-impl Row {
+impl Found {
     fn is_due(&self, connection: &Connection, terms: &Terms<'_>) -> rusqlite::Result<bool> {
         if self.messages == 0 {
             return has_keys(connection, self.id).map(|has_keys| !has_keys);
@@ -103,15 +103,12 @@ impl Row {
     }
 }
 
-fn conversations(connection: &Connection, place: i64) -> rusqlite::Result<Vec<Row>> {
+fn conversations(connection: &Connection, place: i64) -> rusqlite::Result<Vec<Found>> {
     let mut statement = connection.prepare_cached(statements::CONVERSATIONS)?;
     let rows = statement.query_map(params![place, integer(CONVERSATIONS_MAX)], |row| {
-        let key = str::from_utf8(row.get_ref(1)?.as_blob()?).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error))
-        })?;
-        Ok(Row {
+        Ok(Found {
             id: row.get(0)?,
-            conversation: Conversation::from_key(key),
+            conversation: conversation(row, 1)?,
             last_seq: number(row, 2)?,
             removed_to: number(row, 3)?,
             forgotten_to: number(row, 4)?,
@@ -120,6 +117,14 @@ fn conversations(connection: &Connection, place: i64) -> rusqlite::Result<Vec<Ro
         })
     })?;
     rows.collect()
+}
+
+/// The conversation whose key is in a column.
+pub(super) fn conversation(row: &Row<'_>, column: usize) -> rusqlite::Result<Conversation> {
+    let key = str::from_utf8(row.get_ref(column)?.as_blob()?).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
+    })?;
+    Ok(Conversation::from_key(key))
 }
 
 /// Whether keys are kept of messages of a conversation that are gone.
@@ -165,7 +170,7 @@ impl Step<'_> {
 
     /// Removes the first messages of a conversation, and the conversation with the last of what is known of it. Whether
     /// nothing is left to be removed.
-    fn trim(&mut self, row: &Row) -> rusqlite::Result<bool> {
+    fn trim(&mut self, row: &Found) -> rusqlite::Result<bool> {
         let rule = (self.terms.rules)(&row.conversation);
         let (since, excess) = (rule.since(self.terms.now), rule.excess(row.messages));
         let mut first = self.connection.prepare_cached(statements::FIRST)?;
@@ -180,7 +185,8 @@ impl Step<'_> {
                 rest = Some((time, goes));
                 break;
             }
-            self.keep_key(row.id, message)?;
+            let Terms { window, now, .. } = *self.terms;
+            keep_key(self.connection, (window, now), row.id, message)?;
             self.bytes += number(message, 4)?;
             self.left -= 1;
             (removed, removed_to) = (removed + 1, seq);
@@ -204,23 +210,7 @@ impl Step<'_> {
         Ok(rest.is_none_or(|(_, goes)| !goes))
     }
 
-    /// Remembers the key of a message that goes, if it may be sent again. That of one that was replaced is kept already.
-    fn keep_key(&self, conversation: i64, message: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
-        let (seq, time) = (number(message, 0)?, number(message, 1)?);
-        let id: [u8; 16] = message.get(2)?;
-        let until = self.terms.window.end(time, ClientId::from_bytes(id));
-        if until < self.terms.now {
-            return Ok(());
-        }
-        let (user, body) = (message.get_ref(3)?.as_str()?, message.get_ref(5)?.as_str()?);
-        let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
-        let mut keep = self.connection.prepare_cached(statements::ADD_KEY)?;
-        let (seq, time, until) = (integer(seq), integer(time), integer(until));
-        keep.execute(params![id, user, conversation, seq, time, hash, until])?;
-        Ok(())
-    }
-
-    fn forget(&mut self, row: &Row) -> rusqlite::Result<()> {
+    fn forget(&mut self, row: &Found) -> rusqlite::Result<()> {
         self.connection.prepare_cached(statements::FORGET)?.execute([row.id])?;
         if let Some((one, other)) = row.conversation.ends() {
             let mut forget = self.connection.prepare_cached(statements::FORGET_DIRECT)?;
@@ -232,4 +222,26 @@ impl Step<'_> {
         self.left = self.left.saturating_sub(1);
         Ok(())
     }
+}
+
+/// Remembers the key of a message that goes, if it may be sent again. That of one that was replaced is kept already.
+pub(super) fn keep_key(
+    connection: &Connection,
+    (window, now): (Window, Millis),
+    conversation: i64,
+    message: &Row<'_>,
+) -> rusqlite::Result<()> {
+    let (seq, time) = (number(message, 0)?, number(message, 1)?);
+    let id: [u8; 16] = message.get(2)?;
+    let until = window.end(time, ClientId::from_bytes(id));
+    let user = message.get_ref(3)?.as_str()?;
+    // Nobody sends events.
+    if until < now || user.is_empty() {
+        return Ok(());
+    }
+    let hash: [u8; 32] = Sha256::digest(message.get_ref(5)?.as_str()?.as_bytes()).into();
+    let mut keep = connection.prepare_cached(statements::ADD_KEY)?;
+    let (seq, time, until) = (integer(seq), integer(time), integer(until));
+    keep.execute(params![id, user, conversation, seq, time, hash, until])?;
+    Ok(())
 }

@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5570_7272;
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// Each makes a database of the version of its index into one of the next. What was released is never changed.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 /// A message's position is its row's number: positions rise, so that messages are always added at the end, and the
 /// index by conversation holds them in order. Keys of clients begin with the time, so that theirs grow at the end too.
@@ -67,6 +67,12 @@ CREATE INDEX kept_keys_by_end ON kept_keys (until);
 CREATE INDEX kept_keys_by_conversation ON kept_keys (conversation);
 ";
 
+/// What a message is, and what a user said: events take the place of what was taken out.
+const V2: &str = "
+ALTER TABLE messages ADD COLUMN kind INTEGER NOT NULL DEFAULT 0; -- a user's, or an event
+CREATE INDEX messages_by_user ON messages (user);
+";
+
 /// Why a database has no schema to work with.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SchemaError {
@@ -76,6 +82,9 @@ pub(super) enum SchemaError {
     /// A later program's.
     #[error("it has version {0}, and this program knows versions up to {VERSION}")]
     Newer(i32),
+    /// An earlier program's, and it is only to be read.
+    #[error("it has version {0}, and a server of this version makes it one of version {VERSION}")]
+    Older(i32),
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
 }

@@ -39,13 +39,13 @@ statements! {
         WHERE client_id = ?1 AND user = ?2 AND conversation = ?3";
 
     ADD_MESSAGE = "INSERT INTO messages
-        (seq, conversation, prev, time, client_id, user, name, body)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        (seq, conversation, prev, time, client_id, user, name, body, kind)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-    AFTER = "SELECT seq, prev, time, client_id, user, name, body FROM messages
+    AFTER = "SELECT seq, prev, time, client_id, user, name, body, kind FROM messages
         WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 
-    BEFORE = "SELECT seq, prev, time, client_id, user, name, body FROM messages
+    BEFORE = "SELECT seq, prev, time, client_id, user, name, body, kind FROM messages
         WHERE conversation = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 
     DIRECTS = "SELECT other, last_seq FROM directs
@@ -61,6 +61,25 @@ statements! {
         WHERE conversation = ?1 ORDER BY seq LIMIT ?2";
 
     REMOVE_MESSAGES = "DELETE FROM messages WHERE conversation = ?1 AND seq <= ?2";
+
+    /// A message that somebody said.
+    SAID = "SELECT seq, time, client_id, user, octet_length(body), body, conversation FROM messages
+        WHERE seq = ?1 AND conversation = ?2 AND kind = 0";
+
+    /// What a user said, up to a position.
+    SAID_BY = "SELECT seq, time, client_id, user, octet_length(body), body, conversation
+        FROM messages WHERE user = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
+
+    /// Removes one from between its neighbours; the one before it.
+    REMOVE_MESSAGE = "DELETE FROM messages WHERE seq = ?1 RETURNING prev";
+
+    /// The message after a position has another one before it now.
+    RELINK = "UPDATE messages SET prev = ?3 WHERE seq =
+        (SELECT seq FROM messages WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT 1)";
+
+    LAST_OF = "SELECT max(seq) FROM messages WHERE conversation = ?1";
+
+    CONVERSATION_OF = "SELECT key, last_seq, removed_to, messages FROM conversations WHERE id = ?1";
 
     /// After messages were removed.
     TRIM_CONVERSATION = "UPDATE conversations SET removed_to = ?2, messages = ?3, oldest = ?4
@@ -85,11 +104,13 @@ statements! {
     LAST_CONVERSATION = "SELECT max(id) FROM conversations";
 
     /// Everything from a position on, for an export.
-    EVERYTHING = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    EVERYTHING = "SELECT seq, prev, time, client_id, user, name, body, kind, conversation
+        FROM messages
         WHERE seq > ?1 ORDER BY seq";
 
     /// The same of one conversation.
-    ALL_OF = "SELECT seq, prev, time, client_id, user, name, body, conversation FROM messages
+    ALL_OF = "SELECT seq, prev, time, client_id, user, name, body, kind, conversation
+        FROM messages
         WHERE conversation = ?2 AND seq > ?1 ORDER BY seq";
 
     KEPT_KEYS = "SELECT client_id, user, conversation, seq, time, body_sha256, until FROM kept_keys

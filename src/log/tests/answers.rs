@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use super::recorder::{Plan, Seen, World};
 use super::*;
 use crate::log::engine::{Keeping, Rule, Rules, Tidied, Unavailable};
+use crate::log::removal::{Errand, Removed};
 use crate::log::sqlite::FILE;
 use crate::log::writer::Engines;
 use crate::log::{Ack, Refused, Submission};
@@ -166,6 +167,15 @@ impl Engine for Broken {
 
     fn tidy(&mut self, rules: &Rules, now: Millis, budget: usize) -> Result<Tidied, Unavailable> {
         self.0.tidy(rules, now, budget)
+    }
+
+    fn remove(
+        &mut self,
+        errand: &mut Errand,
+        now: Millis,
+        budget: usize,
+    ) -> Result<Removed, Unavailable> {
+        self.0.remove(errand, now, budget)
     }
 
     fn reader(&self) -> Box<dyn Reader> {

@@ -2,8 +2,9 @@
 
 use super::retention::pass;
 use super::*;
-use crate::log::Direction;
 use crate::log::engine::{Keeping, Rule};
+use crate::log::removal::{Errand, Removal};
+use crate::log::{Direction, Message};
 
 /// An engine with a cache of that size, and what it counts.
 fn cached(cache_bytes_max: usize) -> (Bench, Arc<Counters>) {
@@ -106,6 +107,30 @@ fn query(numbers: &mut Numbers, epoch: &str, last: u64) -> Query {
     }
 }
 
+/// Has both remove the same; what they tell of it.
+fn remove(
+    benches: [&mut Bench; 2],
+    numbers: &mut Numbers,
+    last: Seq,
+    now: Millis,
+) -> [Vec<(Conversation, Message)>; 2] {
+    let conversation = room(&numbers.below(4).to_string());
+    // Which conversation is told of first is left to the engine where there are several.
+    let removal = match numbers.below(8) {
+        0 => Removal::Clear { conversation },
+        _ => {
+            let seqs = (0..3).map(|_| last.saturating_sub(numbers.below(200))).collect();
+            Removal::Redact { conversation, seqs }
+        }
+    };
+    benches.map(|bench| {
+        let mut errand = Errand::new(removal.clone());
+        let step = bench.engine.remove(&mut errand, now, 100_000).expect("written");
+        assert!(step.is_over);
+        step.events
+    })
+}
+
 /// Both engines are asked for the same all the time, and only one of them has a cache.
 fn compare(cache_bytes_max: usize, seed: u64) -> Arc<Counters> {
     let ((mut bench, counters), mut plain) = (cached(cache_bytes_max), Bench::memory(1));
@@ -136,6 +161,11 @@ fn compare(cache_bytes_max: usize, seed: u64) -> Arc<Counters> {
                         pass(bench, &move |_: &Conversation| rule, now, 1000);
                     }
                 }
+            }
+            4 => {
+                let told = remove([&mut bench, &mut plain], &mut numbers, last, now);
+                assert_eq!(told[0], told[1]);
+                last = told[0].last().map_or(last, |(_, event)| event.seq);
             }
             _ => {
                 let since = now.saturating_sub(numbers.below(WINDOW)) * numbers.below(2);

@@ -190,8 +190,8 @@ fn a_log_that_lost_its_head_is_damaged() {
 
 #[test]
 fn a_database_of_a_newer_version_is_refused() {
-    let error = refused(execute("PRAGMA user_version = 2"));
-    assert!(error.contains("newer version") && error.contains("version 2"), "{error}");
+    let error = refused(execute("PRAGMA user_version = 3"));
+    assert!(error.contains("newer version") && error.contains("version 3"), "{error}");
     assert!(error.contains("export"), "{error}");
 }
 
@@ -204,4 +204,30 @@ fn a_database_of_another_program_is_refused() {
         execute("CREATE TABLE t (x)")(path);
     };
     assert!(refused(foreign).contains("no log of Uproar's"));
+}
+
+/// The tables as the first version made them.
+const V1: &str = include_str!("v1.sql");
+
+#[test]
+fn a_log_of_the_first_version_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join(FILE);
+    execute(V1)(&path);
+    let problem = sqlite::tool::export::export(directory.path(), None, &mut Vec::new())
+        .expect_err("nothing but a server changes it")
+        .to_string();
+    assert!(problem.contains("older version") && problem.contains("Start the server"), "{problem}");
+    let engine = in_database(directory.path(), 1, &Arc::default());
+    let (reader, engine) = (engine.reader(), Box::new(engine));
+    let mut bench = Bench { reader, engine, seq_step: 1, directory: Some(directory) };
+    let page = bench.page(&open(&View::room("a"), 10));
+    let found: Vec<_> = messages(&page)
+        .iter()
+        .map(|message| (message["kind"].clone(), message["body"].clone()))
+        .collect();
+    assert_eq!(found, [("text".into(), 1.into()), ("text".into(), "two".into())]);
+    assert_eq!(bench.fill(&room("a"), 1), [3]);
+    let checked = sqlite::tool::check::check(bench.directory.as_ref().expect("one").path(), false);
+    assert_eq!(checked.expect("it can be checked").problems(), 0);
 }

@@ -5,8 +5,10 @@ mod backlog;
 mod cache;
 mod database;
 mod keys;
+mod orders;
 mod pages;
 mod recorder;
+mod removal;
 mod retention;
 
 use std::path::Path;

@@ -223,6 +223,18 @@ impl Seen {
         }
     }
 
+    /// Takes a delivery's messages, whatever they are linked to.
+    pub(super) fn take_any(&mut self, delivery: Delivery) {
+        assert_eq!(delivery.notices, [], "the mailbox was never full");
+        let mut start = 0;
+        for part in delivery.parts {
+            let messages = split(&delivery.bytes[start..part.end]);
+            self.messages.entry(part.view).or_default().extend(messages);
+            start = part.end;
+        }
+        self.answers.extend(delivery.answers);
+    }
+
     fn add(&mut self, view: &View, messages: impl IntoIterator<Item = Value>) {
         for message in messages {
             let position = self.positions.entry(view.clone()).or_default();

@@ -7,6 +7,7 @@ use super::recorder::{Plan, World};
 use super::*;
 use crate::log::Direction;
 use crate::log::engine::{Keeping, Rule, Rules, Tidied, Unavailable};
+use crate::log::removal::{Errand, Removed};
 use crate::log::writer::Engines;
 
 /// Everything is kept so long, and so much of each conversation.
@@ -257,17 +258,18 @@ fn memory_is_bounded_and_the_oldest_go_first() {
 
 /// An engine that says what it is asked to do, and begins when it is told to. Retention has work to do until so many
 /// batches are stored.
-struct Watched {
-    engine: Box<dyn Engine>,
-    begin: Receiver<()>,
-    batches: usize,
-    steps: crossbeam_channel::Sender<Step>,
+pub(super) struct Watched {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) begin: Receiver<()>,
+    pub(super) batches: usize,
+    pub(super) steps: crossbeam_channel::Sender<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Store(usize),
     Tidy(usize),
+    Remove(usize),
 }
 
 impl Engine for Watched {
@@ -286,6 +288,17 @@ impl Engine for Watched {
         let tidied = self.engine.tidy(rules, now, budget)?;
         let _ = self.steps.send(Step::Tidy(tidied.removed));
         Ok(Tidied { is_over: tidied.is_over && self.batches == 0, ..tidied })
+    }
+
+    fn remove(
+        &mut self,
+        errand: &mut Errand,
+        now: Millis,
+        budget: usize,
+    ) -> Result<Removed, Unavailable> {
+        let step = self.engine.remove(errand, now, budget)?;
+        let _ = self.steps.send(Step::Remove(step.removed));
+        Ok(step)
     }
 
     fn reader(&self) -> Box<dyn Reader> {

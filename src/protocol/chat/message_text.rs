@@ -12,6 +12,7 @@ use crate::rooms::conversation::View;
 pub(crate) fn message_text(message: &Message, view: &View, out: &mut Vec<u8>) {
     let (field, name) = view.field();
     let Message { seq, prev, time, client_id, .. } = message;
+    let kind = message.kind.name();
     // What is written to memory is always written.
     let _ = write!(out, r#"{{"type":"message","seq":{seq},"prev":{prev},"{field}":"#);
     string(name, out);
@@ -21,7 +22,7 @@ pub(crate) fn message_text(message: &Message, view: &View, out: &mut Vec<u8>) {
     string(&message.name, out);
     let _ = write!(
         out,
-        r#"}},"client_id":"{client_id}","time":{time},"kind":"text","body":{}}}"#,
+        r#"}},"client_id":"{client_id}","time":{time},"kind":"{kind}","body":{}}}"#,
         message.body
     );
 }
@@ -35,6 +36,7 @@ fn string(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::kind::Kind;
     use crate::protocol::chat::ClientId;
 
     const ID: &str = "019aae5c-5d20-7abc-8def-0123456789ab";
@@ -47,6 +49,7 @@ mod tests {
             user: "ada".into(),
             name: name.into(),
             client_id: ClientId::parse(ID).expect("a UUIDv7"),
+            kind: Kind::Text,
             body: r#"{"text": "hi"}"#.into(),
         };
         let mut out = b"before".to_vec();

@@ -107,7 +107,10 @@ impl State {
         let Some(before) = self.access(slot).cloned() else { return };
         let access = match verdict {
             Ok(access) => access,
-            Err(Unverified::Bad) => return self.refuse(slot, Code::BadToken, reference),
+            Err(Unverified::Bad) => {
+                self.seats.note_failure(slot);
+                return self.refuse(slot, Code::BadToken, reference);
+            }
             Err(Unverified::Unavailable) => return self.refuse_for_now(slot, reference),
         };
         if access.identity.user != before.identity.user || self.keeps_out(&access).is_some() {

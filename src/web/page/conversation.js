@@ -108,6 +108,8 @@ export class Conversation {
       this.timeline.notice('Some messages in between are not kept any more.', 'gap');
       this.#pass(to);
     });
+    on('redact', ({ seq, seqs }) => this.timeline.remove(seq, (of) => seqs.includes(of)));
+    on('clear', ({ seq, to }) => this.timeline.remove(seq, (of) => of <= to));
     on('reset', () => {
       this.#pass(Infinity);
       this.#passed = 0;

@@ -17,8 +17,9 @@ const DAY_AND_CLOCK = new Intl.DateTimeFormat([], {
 /** What an item was made of, for those that stand next to it. */
 const facts = new WeakMap();
 
-/** The item of a message `{from: {user, name}, own, body, time}`. */
+/** The item of a message `{from: {user, name}, own, body, time}`; of an event, one that is not seen and has its place. */
 export function messageItem(message) {
+  if (message.kind === 'redact' || message.kind === 'clear') return placeholder(message.seq);
   const { from, own, body, time } = message;
   const item = element('li', own ? 'own' : `theirs ${hue(from.user)}`);
   const name = element('span', 'name', own ? 'You' : clip(from.name.trim(), NAME_CHARS_MAX) || 'someone');
@@ -28,6 +29,14 @@ export function messageItem(message) {
   foot.append(timeElement(new Date(time)));
   item.append(name, bodyElement(body), foot);
   facts.set(item, message);
+  return item;
+}
+
+/** An item that is not seen, of something at that position that is nothing to show. */
+export function placeholder(seq) {
+  const item = element('li', 'event');
+  item.hidden = true;
+  facts.set(item, { seq, from: { user: '', name: '' } });
   return item;
 }
 

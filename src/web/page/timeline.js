@@ -2,7 +2,7 @@
 // wanted. The style sheet lets the view scroll from its end: at 0 the browser keeps the newest in view, further up it
 // keeps what is being read, also when older ones come above it.
 
-import { group, messageItem, messageOf } from './message.js';
+import { group, messageItem, messageOf, placeholder } from './message.js';
 import { element } from './text.js';
 
 /** Items that are kept while the newest are looked at. */
@@ -24,6 +24,8 @@ export class Timeline {
   #unread = null;
   #fetch;
   #isFetching = false;
+  /** How often something was removed: what was fetched before that may have it still. */
+  #removals = 0;
   #observer;
 
   /** `fetch(seq)` brings what was said before: `{messages, more}`, or nothing where that is of no use any more. */
@@ -104,6 +106,19 @@ export class Timeline {
     this.#append(element('li', `notice ${kind}`.trim(), text));
   }
 
+  /** What `isGone` says of a position is not to be seen any more; the word of that stands at `seq`. */
+  remove(seq, isGone) {
+    this.#removals += 1;
+    for (const item of [...this.#list.children]) {
+      const at = messageOf(item)?.seq;
+      if (at === undefined || !isGone(at)) continue;
+      const next = item.nextElementSibling;
+      item.remove();
+      group(next);
+    }
+    this.#append(placeholder(seq));
+  }
+
   /** The log began anew. What is above is not in it: older messages are read behind this mark. */
   beginAnew(text) {
     this.notice(text, 'reset');
@@ -173,12 +188,14 @@ export class Timeline {
     this.#isFetching = true;
     this.#button.disabled = true;
     this.#button.textContent = 'Loading older messages';
+    const removals = this.#removals;
     const page = await this.#fetch(seq).catch(() => null);
     this.#isFetching = false;
     this.#button.disabled = false;
     this.#button.textContent = page ? 'Older messages' : 'Older messages could not be loaded. Try again';
-    if (!page || this.#oldestSeq !== seq) return;
-    this.#prepend(page);
+    const isFresh = this.#oldestSeq === seq && this.#removals === removals;
+    if (page && isFresh) this.#prepend(page);
+    if (!page) return;
     // The observer tells of changes only: it may still be in sight.
     this.#observer.unobserve(this.#older);
     this.#observer.observe(this.#older);

@@ -174,7 +174,7 @@ impl Sink for Writing<'_> {
     type Stop = io::Error;
 
     fn message(&mut self, id: i64, message: &Message) -> io::Result<()> {
-        let Message { seq, prev, time, user, name, client_id, body } = message;
+        let Message { seq, prev, time, user, name, client_id, kind, body } = message;
         if let Some(progress) = &self.progress {
             progress.set(*seq);
         }
@@ -198,6 +198,7 @@ impl Sink for Writing<'_> {
             user: (&**user).into(),
             name: (&**name).into(),
             client_id: client_id.to_string().into(),
+            event: kind.is_event().then(|| kind.name().into()),
             body,
             body_text,
         })?;

@@ -60,6 +60,9 @@ pub(super) struct MessageLine<'a> {
     pub(super) name: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) client_id: Cow<'a, str>,
+    /// What an event says; a user's message has none.
+    #[serde(default, rename = "kind", skip_serializing_if = "Option::is_none")]
+    pub(super) event: Option<Cow<'a, str>>,
     /// Either this or the other.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub(super) body: Option<&'a RawValue>,

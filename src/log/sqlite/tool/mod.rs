@@ -66,7 +66,8 @@ fn open_known(path: &Path) -> Result<Connection, ToolError> {
     connection.pragma_update(None, "writable_schema", true)?;
     match schema::version(&connection) {
         Ok(schema::VERSION) => Ok(connection),
-        Ok(_) => Err(OpenError::new(path, SchemaError::Foreign).into()),
+        Ok(0) => Err(OpenError::new(path, SchemaError::Foreign).into()),
+        Ok(older) => Err(OpenError::new(path, SchemaError::Older(older)).into()),
         Err(error) => Err(OpenError::new(path, error).into()),
     }
 }

@@ -124,7 +124,7 @@ impl<S: Sink> Walk<'_, S> {
     }
 
     fn take(&mut self, seq: Seq, row: &Row<'_>) -> Result<(), S::Stop> {
-        match row.get(7).and_then(|conversation| Ok((conversation, read::message(row)?))) {
+        match row.get(8).and_then(|conversation| Ok((conversation, read::message(row)?))) {
             Ok((conversation, _)) if self.conversation.is_some_and(|id| id != conversation) => {
                 Ok(())
             }

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::{Fault, Imported};
+use crate::log::kind::Kind;
+use crate::log::removal;
 use crate::log::sqlite::tool::lines::{self, KeyLine, MessageLine};
 use crate::log::sqlite::{batch, integer, number, statements};
 use crate::log::{Millis, Seq};
@@ -82,9 +84,8 @@ impl<'a> Arrivals<'a> {
             return Err(format!("has the position before, {prev}, not below its own, {seq}").into());
         }
         let conversation = place(line.room.as_deref(), line.users.as_ref())?;
-        let client_id = author(&conversation, &line.user, &line.client_id)?;
-        chat::check_name(&line.name).map_err(|error| wrong(error.text()))?;
-        let body = body(line)?;
+        let (kind, client_id) = (kind(line)?, author(&conversation, line)?);
+        let body = body(line, kind)?;
         let before = self.place(&conversation)?;
         if time < before.last_time {
             return Err(format!("has a time before that of position {}", before.last_seq).into());
@@ -96,7 +97,7 @@ impl<'a> Arrivals<'a> {
         let is_first = before.messages == 0;
         let linked = if is_first { prev } else { before.last_seq };
         self.relinked += u64::from(linked != prev);
-        self.add(line, &before, linked, client_id, body)?;
+        self.add(line, &before, linked, client_id, (kind, body))?;
         let messages = before.messages + 1;
         let (removed_to, oldest) =
             if is_first { (prev, time) } else { (before.removed_to, before.oldest) };
@@ -115,7 +116,7 @@ impl<'a> Arrivals<'a> {
         place: &Place,
         prev: Seq,
         client_id: ClientId,
-        body: &str,
+        (kind, body): (Kind, &str),
     ) -> Result<(), Fault> {
         let added = self.connection.prepare_cached(statements::ADD_MESSAGE)?.execute(params![
             integer(line.seq),
@@ -126,6 +127,7 @@ impl<'a> Arrivals<'a> {
             line.user,
             line.name,
             body,
+            kind.number(),
         ]);
         match added {
             Ok(_) => Ok(()),
@@ -148,7 +150,7 @@ impl<'a> Arrivals<'a> {
         let &KeyLine { seq, time, until, .. } = line;
         in_bounds(seq, time.max(until))?;
         let conversation = place(line.room.as_deref(), line.users.as_ref())?;
-        let client_id = author(&conversation, &line.user, &line.client_id)?;
+        let client_id = sender(&conversation, &line.user, &line.client_id)?;
         let Some(hash) = lines::from_hex(&line.body_sha256) else {
             return Err(Fault::from("has a body_sha256 that is not 64 hexadecimal digits"));
         };
@@ -274,17 +276,40 @@ fn place<T: AsRef<str>>(room: Option<&str>, users: Option<&[T; 2]>) -> Result<Co
     }
 }
 
+/// What a line's message is.
+fn kind(line: &MessageLine<'_>) -> Result<Kind, Fault> {
+    let Some(name) = line.event.as_deref() else { return Ok(Kind::Text) };
+    let event = Kind::named(name).filter(|kind| kind.is_event());
+    event.ok_or_else(|| format!("is of the unknown kind {name:?}").into())
+}
+
+/// The client id of a message, whose author must be one that it can have.
+fn author(conversation: &Conversation, line: &MessageLine<'_>) -> Result<ClientId, Fault> {
+    if line.event.is_none() {
+        chat::check_name(&line.name).map_err(|error| wrong(error.text()))?;
+        return sender(conversation, &line.user, &line.client_id);
+    }
+    if !line.user.is_empty() || !line.name.is_empty() {
+        return Err(Fault::from("is an event and names a user"));
+    }
+    client_id(&line.client_id)
+}
+
 /// The client id of a message of that user, who must be one that can be in the conversation.
-fn author(conversation: &Conversation, user: &str, id: &str) -> Result<ClientId, Fault> {
+fn sender(conversation: &Conversation, user: &str, id: &str) -> Result<ClientId, Fault> {
     chat::check_user_id(user).map_err(|error| wrong(error.text()))?;
     if conversation.ends().is_some_and(|(one, other)| user != one && user != other) {
         return Err(format!("is by {user:?}, who is none of the two").into());
     }
+    client_id(id)
+}
+
+fn client_id(id: &str) -> Result<ClientId, Fault> {
     ClientId::parse(id)
         .ok_or_else(|| format!("has the client_id {id:?}, which is no UUIDv7").into())
 }
 
-fn body<'a>(line: &'a MessageLine<'_>) -> Result<&'a str, Fault> {
+fn body<'a>(line: &'a MessageLine<'_>, kind: Kind) -> Result<&'a str, Fault> {
     let body = match (line.body, line.body_text.as_deref()) {
         (Some(body), None) => body.get(),
         (None, Some(text)) => {
@@ -295,5 +320,8 @@ fn body<'a>(line: &'a MessageLine<'_>) -> Result<&'a str, Fault> {
         _ => return Err(Fault::from("has not exactly one of body and body_text")),
     };
     chat::check_body(body).map_err(|error| wrong(error.text()))?;
+    if kind.is_event() && !removal::is_body(kind, body, line.seq) {
+        return Err(Fault::from("is an event and has not the body of one"));
+    }
     Ok(body)
 }
