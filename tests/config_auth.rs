@@ -258,7 +258,7 @@ fn keys_of_the_api_have_scopes_that_there_are_and_are_not_shown() {
     check(
         "api_scope",
         &keys(&format!("shop:publish,everything:{hash}")),
-        &["the scopes of the API are publish, read and users"],
+        &["the scopes of the API are publish, read, users and moderate"],
     );
     check("api_key", &keys("hunter2"), &["api.keys[0] = \"***\" (a.toml line 2)"]);
 }

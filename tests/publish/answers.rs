@@ -137,18 +137,8 @@ fn what_the_application_publishes_is_not_asked_about() {
     let server = server(&backend, &settings);
     let mut alice = member(&server, "hall", "Alice");
     assert_eq!(say(&mut alice, "hall", &json!("mine"))["code"], "denied");
-    let body = json!({ "rooms": ["hall"], "from": { "user": "shop" }, "body": "ours" }).to_string();
-    let mut client = Client::raw(server.address);
-    client.write(
-        format!(
-            "POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .as_bytes(),
-    );
-    let head = client.read_head();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let body = json!({ "rooms": ["hall"], "from": { "user": "shop" }, "body": "ours" });
+    super::ask_api(&server, key, "/publish", &body);
     assert_eq!(alice.await_type("message")["body"], "ours");
     assert_eq!(bodies(&server, "hall"), ["ours"]);
     assert_eq!(requests_of(&backend), 1);

@@ -14,6 +14,7 @@ mod support;
 use serde_json::{Value, json};
 use support::backend::{Asked, Backend, Reply, SECRET};
 use support::chat::ChatClient;
+use support::client::Client;
 use support::server::Server;
 
 /// A server whose messages that backend is asked about, with those settings beside.
@@ -64,6 +65,22 @@ fn bodies(server: &Server, room: &str) -> Vec<Value> {
         }
         after = messages.last().expect("some")["seq"].clone();
     }
+}
+
+/// Has the API do something.
+fn ask_api(server: &Server, key: &str, path: &str, body: &Value) {
+    let body = body.to_string();
+    let mut client = Client::raw(server.address);
+    client.write(
+        format!(
+            "POST /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .as_bytes(),
+    );
+    let head = client.read_head();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
 }
 
 fn results(server: &Server, result: &str) -> f64 {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use uproar::config::KeyHash;
 
 use super::support::backend::{Backend, Reply};
 use super::support::chat::{ChatClient, client_id};
@@ -109,6 +110,27 @@ fn an_ack_means_stored_and_what_was_asked_about_when_the_server_was_killed_is_no
     assert_eq!((&again["seq"], &again["time"]), (&ack["seq"], &ack["time"]));
     assert_eq!(send(&mut alice, &lost, &json!("found"))["type"], "ack");
     assert_eq!(bodies(&second, "hall"), ["not said", "not found"]);
+}
+
+#[test]
+fn what_was_replaced_and_then_removed_is_known_and_does_not_come_again() {
+    for engine in ["durable", "memory"] {
+        let backend = Backend::start(|_| replace(&json!("first")));
+        let key = "a key of the application, which nobody else has";
+        let keys = format!("[\"shop:moderate:{}\"]", KeyHash::of(key));
+        let rooms = format!("[{{pattern = \"*\", engine = \"{engine}\"}}]");
+        let settings = [("UPROAR_API__KEYS", &*keys), ("UPROAR_CHAT__ROOMS", &rooms)];
+        let server = server(&backend, &settings);
+        let mut alice = member(&server, "hall", "Alice");
+        let id = client_id();
+        let ack = send(&mut alice, &id, &json!("said"));
+        super::ask_api(&server, key, "/rooms/hall/redact", &json!({ "seqs": [ack["seq"]] }));
+        let again = send(&mut alice, &id, &json!("said"));
+        assert_eq!((&again["type"], &again["seq"]), (&json!("ack"), &ack["seq"]), "{engine}");
+        assert_eq!(send(&mut alice, &id, &json!("first"))["code"], "id_conflict", "{engine}");
+        let left = bodies(&server, "hall");
+        assert!(left.iter().all(|body| body != "first" && body != "said"), "{engine}: {left:?}");
+    }
 }
 
 #[test]
