@@ -44,9 +44,9 @@ pub(crate) struct Errand {
     pub(crate) removal: Removal,
     /// What is later than this stays: it was said since the first step. Set by that step.
     pub(crate) to: Option<Seq>,
-    /// Where an engine without an index has come to: the conversations whose first position is up to this are done,
+    /// How far an engine has looked, as it reckons that,
     pub(crate) place: Seq,
-    /// but for the rest of this one.
+    /// and the conversation that it is in the middle of.
     pub(crate) rest: Option<(Conversation, Seq)>,
 }
 

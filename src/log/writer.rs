@@ -24,6 +24,9 @@ const GROUP_DRAFTS_MAX: usize = 2048;
 /// The same in bytes of bodies.
 const GROUP_BYTES_MAX: usize = 1024 * 1024;
 
+/// What one step of a removal takes, in messages. It need not keep up with anybody.
+const REMOVAL_ROWS: usize = 256;
+
 /// Tells the time.
 pub(crate) type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
@@ -150,7 +153,7 @@ impl Writer {
     fn begin(&mut self, order: Order) {
         let mut underway = Underway::new(order);
         for (keeping, errand) in mem::take(&mut underway.errands) {
-            match self.remove(keeping, errand, Retention::budget(0), &mut underway) {
+            match self.remove(keeping, errand, &mut underway) {
                 Ok(()) => {}
                 Err(unavailable) => return self.end(underway, Err(unavailable)),
             }
@@ -163,11 +166,10 @@ impl Writer {
         &mut self,
         keeping: Keeping,
         mut errand: Errand,
-        budget: usize,
         underway: &mut Underway,
     ) -> Result<(), Unavailable> {
         let now = (self.clock)();
-        let result = self.engines.get(keeping).remove(&mut errand, now, budget);
+        let result = self.engines.get(keeping).remove(&mut errand, now, REMOVAL_ROWS);
         let recovered = self.take_recovered(keeping);
         self.hand_on(recovered);
         let Removed { removed, events, is_over } = result?;
@@ -201,12 +203,12 @@ impl Writer {
         underway.end(result);
     }
 
-    /// Makes a step of what is to be removed, behind a batch of so many.
+    /// Makes a step of what is to be removed, and one of retention if that is due, behind a batch of so many.
     fn tidy_up(&mut self, stored: usize) {
         if let Some(mut underway) = self.underway.pop_front()
             && let Some((keeping, errand)) = underway.errands.pop()
         {
-            match self.remove(keeping, errand, Retention::budget(stored), &mut underway) {
+            match self.remove(keeping, errand, &mut underway) {
                 Ok(()) => self.go_on_with(underway),
                 Err(unavailable) => self.end(underway, Err(unavailable)),
             }

@@ -362,3 +362,27 @@ fn an_erasure_outlives_the_server() {
     assert_eq!(messages(&again), messages(&export));
     assert!(tool(&other, &["check"]).contains(": ok"));
 }
+
+/// Somebody else holds the database's lock: nothing is removed, that is said, and asking again does it.
+#[test]
+fn a_log_that_cannot_be_written_is_said_to_be_and_nothing_is_half_done() {
+    let data = DataDir::new();
+    let server = start(&data);
+    let mut ann = enter(&server, "ann");
+    ann.join("a");
+    let seqs: Vec<_> = (0..3).map(|n| say(&mut ann, "a", &json!(n))).collect();
+    let other = rusqlite::Connection::open(data.path().join("uproar.db")).expect("it opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    let body = json!({"seqs": [seqs[0]]});
+    let problem = ask(&server, "POST", "/rooms/a/redact", Some(body.clone()), 503);
+    assert_eq!(problem["code"], "unavailable");
+    ask(&server, "DELETE", "/rooms/a/log", None, 503);
+    ask(&server, "DELETE", "/users/ann/messages", None, 503);
+    other.execute_batch("ROLLBACK").expect("it began");
+    assert_eq!(kinds(&server, "a"), ["text", "text", "text"]);
+    assert_eq!(removed(&server, "POST", "/rooms/a/redact", Some(body)), 1);
+    assert_eq!(removed(&server, "DELETE", "/users/ann/messages", None), 2);
+    assert_eq!(kinds(&server, "a"), ["redact", "redact"]);
+    let (_, event) = until_event(&mut ann);
+    assert_eq!(event["body"], json!({"seqs": [seqs[0]]}));
+}

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -11,6 +10,9 @@ use serde_json::{Value, json};
 use super::caller::{ask, enter_at, get, server};
 use crate::support::chat::{ChatClient, client_id};
 use crate::support::server::Server;
+
+#[allow(clippy::disallowed_types, reason = "between the threads of a test")]
+type Mutex<T> = std::sync::Mutex<T>;
 
 const SPEAKERS: usize = 3;
 const MESSAGES: usize = 250;

@@ -14,6 +14,12 @@ use crate::log::removal::{self, EVENT_SEQS_MAX, Errand, Removal, Removed};
 use crate::log::{Message, Millis, Seq};
 use crate::rooms::conversation::Conversation;
 
+/// The positions of one block of the index by author.
+const BLOCK: u64 = 4096;
+
+/// Blocks that a step looks into.
+const STEP_BLOCKS: u64 = 1024;
+
 /// By which terms a step works.
 #[derive(Clone, Copy)]
 pub(super) struct Terms {
@@ -83,11 +89,11 @@ impl<'a> Step<'a> {
 
     /// Whether nothing is left to be done.
     fn go(&mut self, errand: &mut Errand) -> rusqlite::Result<bool> {
-        let Errand { removal, to, .. } = errand;
+        let Errand { removal, to, place, .. } = errand;
         match removal {
             Removal::Redact { conversation, seqs } => self.redact(conversation, seqs),
             Removal::Clear { conversation } => self.clear(conversation, to),
-            Removal::Erase { user } => self.erase(user, to),
+            Removal::Erase { user } => self.erase(user, to, place),
         }
     }
 
@@ -115,26 +121,43 @@ impl<'a> Step<'a> {
         Ok(seqs.is_empty())
     }
 
-    fn erase(&mut self, user: &str, to: &mut Option<Seq>) -> rusqlite::Result<bool> {
+    /// Looks through the blocks of positions one after another: most of them have nothing of that user.
+    fn erase(
+        &mut self,
+        user: &str,
+        to: &mut Option<Seq>,
+        place: &mut Seq,
+    ) -> rusqlite::Result<bool> {
         let to = *to.get_or_insert(self.last_seq);
+        let first: Option<i64> = self
+            .connection
+            .prepare_cached(statements::FIRST_MESSAGE)?
+            .query_row([], |row| row.get(0))?;
+        let Some(first) = first.and_then(|first| Seq::try_from(first).ok()) else {
+            return Ok(true);
+        };
+        let (mut block, last) = ((*place).max(first / BLOCK), to / BLOCK);
+        let end = last.saturating_add(1).min(block + STEP_BLOCKS);
         let mut goes: BTreeMap<i64, Vec<Seq>> = BTreeMap::new();
-        let mut is_over = true;
         let mut said = self.connection.prepare_cached(statements::SAID_BY)?;
-        let mut rows = said.query(params![user, integer(to), integer(self.left as u64 + 1)])?;
-        while let Some(row) = rows.next()? {
-            if self.is_exhausted() {
-                is_over = false;
-                break;
+        'blocks: while block < end {
+            let limit = integer(self.left as u64 + 1);
+            let mut rows = said.query(params![integer(block), user, integer(to), limit])?;
+            while let Some(row) = rows.next()? {
+                if self.is_exhausted() {
+                    break 'blocks;
+                }
+                let id = row.get(6)?;
+                self.keep(id, row)?;
+                goes.entry(id).or_default().push(number(row, 0)?);
             }
-            let id = row.get(6)?;
-            self.keep(id, row)?;
-            goes.entry(id).or_default().push(number(row, 0)?);
+            block += 1;
         }
-        drop(rows);
+        *place = block;
         for (id, seqs) in goes {
             self.take_out(id, &seqs)?;
         }
-        Ok(is_over)
+        Ok(block > last)
     }
 
     /// Remembers the key of a message that goes, and counts that it does.

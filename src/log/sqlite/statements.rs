@@ -66,9 +66,10 @@ statements! {
     SAID = "SELECT seq, time, client_id, user, octet_length(body), body, conversation FROM messages
         WHERE seq = ?1 AND conversation = ?2 AND kind = 0";
 
-    /// What a user said, up to a position.
+    /// What a user said in one of the blocks that the index goes by, up to a position.
     SAID_BY = "SELECT seq, time, client_id, user, octet_length(body), body, conversation
-        FROM messages WHERE user = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
+        FROM messages INDEXED BY messages_by_author
+        WHERE seq / 4096 = ?1 AND user = ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4";
 
     /// Removes one from between its neighbours; the one before it.
     REMOVE_MESSAGE = "DELETE FROM messages WHERE seq = ?1 RETURNING prev";
@@ -98,6 +99,8 @@ statements! {
     FORGET_DIRECT = "DELETE FROM directs WHERE user = ?1 AND other = ?2";
 
     RAISE_FLOOR = "UPDATE log SET floor = max(floor, ?1) WHERE id = 1";
+
+    FIRST_MESSAGE = "SELECT min(seq) FROM messages";
 
     LAST_MESSAGE = "SELECT max(seq) FROM messages";
 

@@ -25,6 +25,9 @@ export class Conversation {
   #outgoing = new Map();
   /** The last message that a gap has passed over. */
   #passed = 0;
+  /** What was removed of one's own, perhaps, and has no ack yet: up to the one, and at the others. */
+  #clearedTo = 0;
+  #redacted = new Set();
   #listening = new AbortController();
   #isLookedAt;
   #changed;
@@ -108,11 +111,21 @@ export class Conversation {
       this.timeline.notice('Some messages in between are not kept any more.', 'gap');
       this.#pass(to);
     });
-    on('redact', ({ seq, seqs }) => this.timeline.remove(seq, (of) => seqs.includes(of)));
-    on('clear', ({ seq, to }) => this.timeline.remove(seq, (of) => of <= to));
+    on('redact', ({ seq, seqs }) => {
+      this.timeline.remove(seq, (of) => seqs.includes(of));
+      if (this.#outgoing.size === 0) this.#redacted.clear();
+      else for (const gone of seqs) this.#redacted.add(gone);
+      this.#settleAll();
+    });
+    on('clear', ({ seq, to }) => {
+      this.timeline.remove(seq, (of) => of <= to);
+      this.#clearedTo = to;
+      this.#settleAll();
+    });
     on('reset', () => {
       this.#pass(Infinity);
-      this.#passed = 0;
+      this.#passed = this.#clearedTo = 0;
+      this.#redacted.clear();
       this.timeline.beginAnew('The log began anew: what is above is not stored any more.');
       this.timeline.setMore(room.more);
     });
@@ -165,6 +178,13 @@ export class Conversation {
 
   /** It has its ack. What a gap has passed over is in the log, too, but its event will not come. */
   #settle(outgoing) {
+    const { seq } = outgoing.ack;
+    if (!outgoing.isPlaced && (seq <= this.#clearedTo || this.#redacted.has(seq))) {
+      // It was stored and removed while nobody was connected here.
+      this.#outgoing.delete(outgoing.clientId);
+      this.#discard(outgoing);
+      return;
+    }
     if (!outgoing.isPlaced && outgoing.ack.seq <= this.#passed) {
       this.#place(outgoing, { from: this.#self, own: true, ...outgoing.ack });
     }
@@ -180,6 +200,10 @@ export class Conversation {
   /** Events up to this one will not come any more. */
   #pass(seq) {
     this.#passed = seq;
+    this.#settleAll();
+  }
+
+  #settleAll() {
     for (const outgoing of [...this.#outgoing.values()]) if (outgoing.ack) this.#settle(outgoing);
   }
 
