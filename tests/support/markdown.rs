@@ -22,3 +22,10 @@ pub fn table(text: &str, heading: &str) -> Vec<Vec<String>> {
 pub fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
+
+/// The fenced blocks of that language, with what stands in them.
+pub fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("\n```{language}\n");
+    let behind = text.split(fence.as_str()).skip(1);
+    behind.map(|rest| rest.split("\n```").next().unwrap_or_default()).collect()
+}
