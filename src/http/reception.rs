@@ -18,7 +18,7 @@ use hyper::{
 use tokio::sync::Mutex;
 
 use crate::{
-    gate::{addresses::Arrival, host::Authority, origin::Visitor, turnstile::Place},
+    gate::{addresses::Arrival, host::Authority, origin::{self, Visitor}, turnstile::Place},
     http::{
         api::Api,
         connections::Admission,
@@ -270,10 +270,13 @@ impl Service<Request<Incoming>> for Reception {
                 return Ok(response);
             }
             let client = desk.client(request.headers());
+            let headers =
+                tracing::enabled!(tracing::Level::DEBUG).then(|| request.headers().clone());
             let received = desk.receive(request, client).await;
             let (response, outcome) = received.unwrap_or_else(|refusal| {
                 refusal.count();
-                tracing::debug!(peer = %client, reason = refusal.label(), "refused: {}", refusal.text());
+                let (reason, origin) = (refusal.label(), headers.as_ref().and_then(origin::named));
+                tracing::debug!(peer = %client, reason, origin, "refused: {}", refusal.text());
                 (refusal.response(), Outcome::Refused)
             });
             desk.tap.set(!matches!(outcome, Outcome::Accepted(_)));

@@ -22,6 +22,7 @@ mod frames;
 mod half_open;
 mod handshakes;
 mod history;
+mod injections;
 mod log_lines;
 mod neighbours;
 mod origins;
