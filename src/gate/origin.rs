@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use hyper::{HeaderMap, header};
+use hyper::header::HeaderValue;
 
 use crate::gate::allowed::{AllowedHost, AllowedOrigin, Origin};
 use crate::gate::host::{Authority, Host};
@@ -146,9 +146,9 @@ fn is_local(origin: &[u8]) -> bool {
         && Host::parse(authority).is_some_and(Host::is_loopback)
 }
 
-/// The origin that a request names, for the log. What is longer than origins are is not repeated there.
-pub(crate) fn named(headers: &HeaderMap) -> Option<&str> {
-    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
+/// An origin as the log tells it. What is longer than any is not repeated there.
+pub(crate) fn told(origin: &HeaderValue) -> Option<&str> {
+    let origin = origin.to_str().ok()?;
     (origin.len() <= LOGGED_BYTES_MAX).then_some(origin)
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hyper::header;
 use mio::Interest;
 use mio::net::TcpStream;
 
@@ -230,7 +231,7 @@ impl Shard {
                 session = %id,
                 peer = %request.address,
                 path = request.uri.path(),
-                origin = origin::named(&request.headers),
+                origin = request.headers.get(header::ORIGIN).and_then(origin::told),
                 user = request.access.as_ref().map(|access| &*access.identity.user),
                 "session opened"
             );
