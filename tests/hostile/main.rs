@@ -29,4 +29,5 @@ mod origins;
 mod random;
 mod requests;
 mod resets;
+mod tokens;
 mod unfinished;
