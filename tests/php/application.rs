@@ -28,6 +28,14 @@ pub(crate) enum Kind {
     Laravel,
 }
 
+/// What Uproar has a URL for.
+#[derive(Clone, Copy)]
+pub(crate) enum Hook {
+    Connect,
+    Publish,
+    Events,
+}
+
 /// Runs until the test ends.
 pub(crate) struct Application {
     pub(crate) kind: Kind,
@@ -144,14 +152,22 @@ impl Application {
         rows.filter(|row| row.as_ref().expect("a text").contains(needle)).count()
     }
 
-    /// What the application answers to something that comes as a webhook, signed so at that time.
-    pub(crate) fn tell(&self, body: &str, secret: &str, time: u64) -> u16 {
+    /// What the application answers to that, signed so at that time.
+    pub(crate) fn tell(&self, hook: Hook, body: &str, secret: &str, time: u64) -> u16 {
         let signature = format!("Uproar-Signature: t={time},v1={}", sign(secret, time, body));
-        self.send_event(&[signature], body)
+        self.send(hook, &[signature], body)
     }
 
-    pub(crate) fn send_event(&self, fields: &[String], body: &str) -> u16 {
-        let path = if self.kind == Kind::Laravel { "/api/uproar/events" } else { "/events.php" };
+    /// What it answers to that with those fields.
+    pub(crate) fn send(&self, hook: Hook, fields: &[String], body: &str) -> u16 {
+        let path = match (self.kind, hook) {
+            (Kind::Plain, Hook::Connect) => "/connect.php",
+            (Kind::Plain, Hook::Publish) => "/may-say.php",
+            (Kind::Plain, Hook::Events) => "/events.php",
+            (Kind::Laravel, Hook::Connect) => "/api/uproar/connect",
+            (Kind::Laravel, Hook::Publish) => "/api/uproar/publish",
+            (Kind::Laravel, Hook::Events) => "/api/uproar/events",
+        };
         self.ask("POST", path, fields, body).0
     }
 

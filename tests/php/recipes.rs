@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::application::{Application, Kind};
+use super::application::{Application, Hook, Kind};
 use crate::support::chat::ChatClient;
 use crate::support::client::Client;
 use crate::support::server::Server;
@@ -72,7 +72,11 @@ fn the_connect_callback_decides(application: &Application) {
     assert_eq!(status, 101);
     let alice = ChatClient::hello(client, &json!({"type": "hello"}));
     assert_eq!((alice.user(), &alice.welcome["name"]), (application.user(), &json!("Alice A.")));
-    let name = cookie.split_once("; ").expect("two").1.split('=').next().expect("a name");
+    let (pair, secret) = (cookie.split_once("; ").expect("two").1, &application.secrets[0]);
+    let (name, value) = pair.split_once('=').expect("a pair");
+    let question = json!({"event": "connect", "cookies": {name: value}}).to_string();
+    only_signed_is_taken(application, Hook::Connect, secret, &question);
+    assert_eq!(application.tell(Hook::Connect, &question, secret, now()), 200);
     let strangers = [
         "X-Nothing: to show".to_owned(),
         format!("Cookie: {name}=aaaaaaaaaaaaaaaaaaaaaaaaaa"),
@@ -81,6 +85,45 @@ fn the_connect_callback_decides(application: &Application) {
     for stranger in strangers {
         assert_eq!(enter(&server, "/relay/team-a", &stranger).0, 401, "{stranger}");
     }
+}
+
+fn the_publish_callback_decides(application: &Application) {
+    let server = application.server();
+    let mut alice = chat(application, &server);
+    alice.join("team-a");
+    for (said, stored) in [
+        (json!({"text": "hello", "more": {}}), json!({"text": "hello", "more": {}})),
+        (
+            json!({"text": "it is 4111 1111-11111111!", "more": {}, "list": []}),
+            json!({"text": "it is ****!", "more": {}, "list": []}),
+        ),
+    ] {
+        alice.say("team-a", &said);
+        assert_eq!(alice.await_type("ack")["stored"], true);
+        assert_eq!(alice.await_type("message")["body"], stored);
+    }
+    for said in [json!({"more": 1}), json!("hello"), json!({"text": "x".repeat(5000)}), json!(null)]
+    {
+        alice.say("team-a", &said);
+        let error = alice.await_type("error");
+        let told = (&error["code"], &error["message"]);
+        assert_eq!(told, (&json!("denied"), &json!("Messages here are texts, and not that long.")));
+    }
+    let question =
+        json!({"event": "publish", "room": "team-a", "body": {"text": "hello"}}).to_string();
+    let secret = &application.secrets[0];
+    only_signed_is_taken(application, Hook::Publish, secret, &question);
+    assert_eq!(application.tell(Hook::Publish, &question, secret, now()), 204);
+}
+
+/// Everything but what was signed with that secret, now.
+fn only_signed_is_taken(application: &Application, hook: Hook, secret: &str, body: &str) {
+    let other = application.secrets.iter().find(|other| *other != secret).expect("there are two");
+    assert_eq!(application.tell(hook, body, other, now()), 403);
+    assert_eq!(application.tell(hook, body, "", now()), 403);
+    assert_eq!(application.tell(hook, body, secret, now() - 600), 403, "too long ago");
+    assert_eq!(application.tell(hook, body, secret, now() + 600), 403);
+    assert_eq!(application.send(hook, &[], body), 403, "not signed");
 }
 
 fn a_webhook_is_taken_once_and_a_forged_one_not(application: &Application) {
@@ -102,19 +145,20 @@ fn a_webhook_is_taken_once_and_a_forged_one_not(application: &Application) {
         json!({ "events": events }).to_string()
     };
     let other = batch("1-1", "never heard", &[]);
-    assert_eq!(application.tell(&other, "another secret that has 32 bytes, too", now()), 403);
-    assert_eq!(application.tell(&other, "", now()), 403);
-    assert_eq!(application.tell(&other, &application.secrets[0], now()), 403, "of the callbacks");
-    assert_eq!(application.tell(&other, secret, now() - 600), 403, "too long ago");
-    assert_eq!(application.tell(&other, secret, now() + 600), 403);
-    assert_eq!(application.send_event(&[], &other), 403, "not signed");
+    only_signed_is_taken(application, Hook::Events, &application.secrets[1], &other);
     assert_eq!(application.heard("never heard"), 0);
 
     // What cannot be stored is answered so that it comes again, and what can be is there once.
     let broken = json!({"event": "message", "id": "1-3", "room": "team-a", "body": "of nobody"});
-    assert_eq!(application.tell(&batch("1-2", "heard once", &[broken]), secret, now()), 500);
+    assert_eq!(
+        application.tell(Hook::Events, &batch("1-2", "heard once", &[broken]), secret, now()),
+        500
+    );
     for _ in 0..3 {
-        assert_eq!(application.tell(&batch("1-2", "heard once", &[]), secret, now()), 204);
+        assert_eq!(
+            application.tell(Hook::Events, &batch("1-2", "heard once", &[]), secret, now()),
+            204
+        );
     }
     assert_eq!((application.heard("heard once"), application.heard("of nobody")), (1, 0));
 }
@@ -134,6 +178,7 @@ mod plain {
         a_minted_token_lets_in_and_a_wrong_one_does_not,
         a_publish_reaches_a_client,
         the_connect_callback_decides,
+        the_publish_callback_decides,
         a_webhook_is_taken_once_and_a_forged_one_not,
     );
 }
@@ -143,6 +188,7 @@ mod laravel {
         a_minted_token_lets_in_and_a_wrong_one_does_not,
         a_publish_reaches_a_client,
         the_connect_callback_decides,
+        the_publish_callback_decides,
         a_webhook_is_taken_once_and_a_forged_one_not,
     );
 }
