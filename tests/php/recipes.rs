@@ -139,7 +139,8 @@ fn a_webhook_is_taken_once_and_a_forged_one_not(application: &Application) {
     let secret = &*application.secrets[1];
     let batch = |id: &str, text: &str, more: &[Value]| {
         let first = json!({
-            "event": "message", "id": id, "room": "team-a", "from": {"user": "bob", "name": "Bob"}, "body": text,
+            "event": "message", "id": id, "room": "team-a", "seq": 1, "kind": "text",
+            "from": {"user": "bob", "name": "Bob"}, "body": text,
         });
         let events: Vec<_> = std::iter::once(&first).chain(more).collect();
         json!({ "events": events }).to_string()
@@ -149,7 +150,9 @@ fn a_webhook_is_taken_once_and_a_forged_one_not(application: &Application) {
     assert_eq!(application.heard("never heard"), 0);
 
     // What cannot be stored is answered so that it comes again, and what can be is there once.
-    let broken = json!({"event": "message", "id": "1-3", "room": "team-a", "body": "of nobody"});
+    let broken = json!({
+        "event": "message", "id": "1-3", "room": "team-a", "seq": 2, "kind": "text", "body": "of nobody",
+    });
     assert_eq!(
         application.tell(Hook::Events, &batch("1-2", "heard once", &[broken]), secret, now()),
         500
@@ -161,6 +164,31 @@ fn a_webhook_is_taken_once_and_a_forged_one_not(application: &Application) {
         );
     }
     assert_eq!((application.heard("heard once"), application.heard("of nobody")), (1, 0));
+    removals_are_heard(application, secret);
+}
+
+/// Of what was removed, the application keeps nothing that it keeps by position.
+fn removals_are_heard(application: &Application, secret: &str) {
+    let said = |seq: u64, kind: &str, body: &Value| {
+        let event = json!({
+            "event": "message", "id": format!("2-{seq}"), "room": "team-b", "seq": seq, "kind": kind,
+            "from": {"user": "bob", "name": "Bob"}, "body": body,
+        });
+        json!({ "events": [event] }).to_string()
+    };
+    for seq in 1..=4 {
+        let body = said(seq, "text", &json!(format!("number {seq}")));
+        assert_eq!(application.tell(Hook::Events, &body, secret, now()), 204);
+    }
+    for (seq, kind, body) in
+        [(5, "redact", json!({"seqs": [2, 4]})), (6, "clear", json!({"to": 1}))]
+    {
+        assert_eq!(application.tell(Hook::Events, &said(seq, kind, &body), secret, now()), 204);
+        assert_eq!(application.heard("seqs") + application.heard("to\":"), 0, "it is no message");
+    }
+    if application.kind == Kind::Plain {
+        assert_eq!((application.heard("number"), application.heard("number 3")), (1, 1));
+    }
 }
 
 /// Each of them for each kind.
