@@ -1,5 +1,6 @@
 //! What the fuzzers in `fuzz/` reach of the crate that nobody else may. Not there but for them and for tests.
 
+pub use crate::gate::auth::fuzzing::{Admitted, Verifier};
 pub use crate::http::fuzzing::{Accepted, Judge, Verdict};
 
 use crate::protocol::chat::{Incoming, Request, parse};

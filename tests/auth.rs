@@ -115,6 +115,24 @@ fn the_answer_names_a_subprotocol_but_never_the_token() {
 }
 
 #[test]
+fn the_server_sets_no_cookie() {
+    let server = server(true);
+    let shown = format!("Cookie: session={}", everywhere("alice"));
+    for fields in [&[][..], &[shown.as_str()]] {
+        for path in ["/relay/x", "/chat"] {
+            let (head, _) = enter(&server, path, fields);
+            assert!(!head.contains("set-cookie"), "{head}");
+        }
+    }
+    for path in ["/", "/uproar.js", "/relay.html", "/nowhere"] {
+        let mut client = Client::raw(server.address);
+        client.write(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let head = client.read_head();
+        assert!(head.contains("content-length: ") && !head.contains("set-cookie"), "{head}");
+    }
+}
+
+#[test]
 fn without_a_token_nobody_comes_in_unless_the_server_is_open() {
     let closed = server(false);
     for path in ["/", "/relay/x", "/echo"] {

@@ -10,6 +10,7 @@ mod browser {
     pub(crate) mod chromium;
     pub(crate) mod deadline;
     mod delivery;
+    mod first_steps;
     mod hostile;
     mod marks;
     mod person;

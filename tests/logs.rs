@@ -75,6 +75,47 @@ fn a_session_is_logged_from_its_begin_to_its_end() {
 }
 
 #[test]
+fn who_comes_from_which_page_is_logged() {
+    let (name, keys) = support::token::keys();
+    let settings = [(name, &*keys), ("UPROAR_AUTH__MODES", "[\"token\"]")];
+    let server = Server::start_with(&["--log-level", "debug", "--shards", "1"], &settings);
+    let everywhere = serde_json::json!({"rooms": {"*": ["join", "send"]}});
+    let token = support::token::token("alice", &everywhere);
+    let enter = |path: &str, origin: &str, status: &str| {
+        let mut client = Client::raw(server.address);
+        let fields = format!("Origin: {origin}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let request = support::client::request(path);
+        client.write(request.replacen("\r\n\r\n", &format!("\r\n{fields}"), 1).as_bytes());
+        assert!(client.read_head().starts_with(&format!("HTTP/1.1 {status} ")), "{path} {origin}");
+        client
+    };
+    let chat = enter("/chat", "http://localhost", "101");
+    let hello = serde_json::json!({"type": "hello"});
+    drop(support::chat::ChatClient::hello(chat, &hello));
+    drop(enter("/relay/a", "http://localhost", "101"));
+    drop(enter("/relay/a", "http://localhost.example", "403"));
+    let long = format!("http://{}", "a".repeat(1000));
+    drop(enter("/relay/a", &long, "403"));
+    server.wait_for_metric("uproar_sessions_closed_total", &[], |closed| closed == 2.0);
+    let lines = log(server);
+    let (opened, closed) = (with(&lines, "session opened"), with(&lines, "session closed"));
+    assert_eq!((opened.len(), closed.len()), (2, 2), "{lines:?}");
+    for line in &opened {
+        let told = (&line["user"], &line["origin"]);
+        assert_eq!(told, (&"alice".into(), &"http://localhost".into()));
+    }
+    assert!(closed.iter().all(|line| line["user"] == "alice"), "{closed:?}");
+    let refused: Vec<_> = lines.iter().filter(|line| line["reason"] == "origin").collect();
+    let [first, second] = refused[..] else { panic!("{lines:?}") };
+    assert_eq!(
+        (&first["origin"], &second["origin"]),
+        (&"http://localhost.example".into(), &Value::Null)
+    );
+    let text = lines.iter().map(Value::to_string).collect::<String>();
+    assert!(!text.contains(&token));
+}
+
+#[test]
 fn failures_are_logged_with_their_cause() {
     let server = Server::start(&["--log-level", "debug", "--shards", "1"]);
     let client = Client::connect(server.address, "/");

@@ -7,8 +7,13 @@
 
 use std::sync::Arc;
 
+use hyper::header::HeaderValue;
+
 use crate::gate::allowed::{AllowedHost, AllowedOrigin, Origin};
 use crate::gate::host::{Authority, Host};
+
+/// The longest origin that is repeated in the log; the name of a host has at most 253 bytes.
+const LOGGED_BYTES_MAX: usize = 300;
 
 /// Whom the server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +144,12 @@ fn is_local(origin: &[u8]) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
         && Host::parse(authority).is_some_and(Host::is_loopback)
+}
+
+/// An origin as the log tells it. What is longer than any is not repeated there.
+pub(crate) fn told(origin: &HeaderValue) -> Option<&str> {
+    let origin = origin.to_str().ok()?;
+    (origin.len() <= LOGGED_BYTES_MAX).then_some(origin)
 }
 
 #[cfg(test)]

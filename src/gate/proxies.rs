@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use hyper::{HeaderMap, header};
 use ipnet::IpNet;
 
 /// The network of a proxy: `10.0.0.0/8`, or one address.
@@ -165,6 +166,16 @@ impl fmt::Display for ProxyNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Whether a request from inside says that it is somebody's outside.
+pub(crate) fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
+    let is_inside = match peer.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    };
+    is_inside
+        && (headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED))
 }
 
 #[cfg(test)]

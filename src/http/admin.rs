@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     exposition::Exposition,
-    gate::{keys::Keys, origin::OriginRule},
+    gate::{keys::Keys, origin::OriginRule, proxies},
     http::{
         linger, pages,
         readiness::{Phase, Readiness},
@@ -166,7 +166,7 @@ impl Admin {
             let key = bearer(shown).and_then(|key| self.keys.find(key)).ok_or(Refusal::NoKey)?;
             return if key.has(scope) { Ok(()) } else { Err(Refusal::KeyScope) };
         }
-        if !peer.to_canonical().is_loopback() || reception::is_forwarded(headers, peer) {
+        if !peer.to_canonical().is_loopback() || proxies::is_forwarded(headers, peer) {
             return Err(Refusal::NoKey);
         }
         let origins = headers.get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());

@@ -1,11 +1,6 @@
 //! The judge of each request: a page, a refusal, or a 101 and what the session needs to begin.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    pin::Pin,
-    sync::Arc,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -18,7 +13,13 @@ use hyper::{
 use tokio::sync::Mutex;
 
 use crate::{
-    gate::{addresses::Arrival, host::Authority, origin::Visitor, turnstile::Place},
+    gate::{
+        addresses::Arrival,
+        host::Authority,
+        origin::{self, Visitor},
+        proxies,
+        turnstile::Place,
+    },
     http::{
         api::Api,
         connections::Admission,
@@ -148,7 +149,7 @@ impl Desk {
         client: SocketAddr,
     ) -> Result<(Response<Full<Bytes>>, Outcome), Refusal> {
         let turnstile = &self.site.turnstile;
-        if self.site.proxies.is_empty() && is_forwarded(request.headers(), client.ip()) {
+        if self.site.proxies.is_empty() && proxies::is_forwarded(request.headers(), client.ip()) {
             turnstile.note_forwarded(client.ip());
         }
         let forwarded = self.count_in(client)?;
@@ -270,10 +271,12 @@ impl Service<Request<Incoming>> for Reception {
                 return Ok(response);
             }
             let client = desk.client(request.headers());
+            let origin = request.headers().get(header::ORIGIN).cloned();
             let received = desk.receive(request, client).await;
             let (response, outcome) = received.unwrap_or_else(|refusal| {
                 refusal.count();
-                tracing::debug!(peer = %client, reason = refusal.label(), "refused: {}", refusal.text());
+                let (reason, origin) = (refusal.label(), origin.as_ref().and_then(origin::told));
+                tracing::debug!(peer = %client, reason, origin, "refused: {}", refusal.text());
                 (refusal.response(), Outcome::Refused)
             });
             desk.tap.set(!matches!(outcome, Outcome::Accepted(_)));
@@ -281,16 +284,6 @@ impl Service<Request<Incoming>> for Reception {
             Ok(response)
         })
     }
-}
-
-/// Whether a request from inside says that it is somebody's outside.
-pub(super) fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
-    let is_inside = match peer.to_canonical() {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
-    };
-    is_inside
-        && (headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED))
 }
 
 /// The authority that the request is for: the target's own where it has one (RFC 9112, section 3.2.2), else the `Host`

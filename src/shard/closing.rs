@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use crate::gate::access::Access;
 use crate::protocol::{Close, CloseReason, Context, Message, frame};
 use crate::shard::TICK;
 use crate::shard::actions::Desk;
@@ -59,6 +60,7 @@ impl State {
             self.flush_outbox(slot);
         }
         self.tell_handler(slot, reason);
+        let access = self.access(slot).filter(|_| self.peers.contains_key(&slot)).cloned();
         self.leave_all(slot);
         self.accesses.remove(&slot);
         let bye = self.bye(slot, reason);
@@ -80,7 +82,7 @@ impl State {
         extra.unread = Vec::new();
         self.counters.routes[usize::from(route)].sessions -= 1;
         self.counters.closed[reason.index()] += 1;
-        self.log_end(slot, reason);
+        self.log_end(slot, reason, access.as_deref());
         match reason.close() {
             Some(close) => self.say_goodbye(slot, reason, &close, bye),
             None if matches!(reason, CloseReason::Tls(_)) => {
@@ -93,12 +95,13 @@ impl State {
         }
     }
 
-    fn log_end(&mut self, slot: u32, reason: &CloseReason) {
+    fn log_end(&mut self, slot: u32, reason: &CloseReason, access: Option<&Access>) {
         let Some(peer) = self.peers.remove(&slot) else { return };
         let session = &self.sessions[slot as usize];
         tracing::debug!(
             session = %self.id(slot),
             %peer,
+            user = access.map(|access| &*access.identity.user),
             reason = reason.label(),
             cause = reason.cause(),
             open_secs = f64::from(self.tick - session.opened) * TICK.as_secs_f64(),

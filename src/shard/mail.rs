@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hyper::header;
 use mio::Interest;
 use mio::net::TcpStream;
 
 use crate::gate::addresses::Excess;
+use crate::gate::origin;
 use crate::gate::users::UserPlace;
 use crate::http::Refusal;
 use crate::hub::mailbox::{Control, Request};
@@ -225,7 +227,14 @@ impl Shard {
         let (id, routes) = (self.state.id(slot), Rc::clone(&self.state.routes));
         if tracing::enabled!(tracing::Level::DEBUG) {
             self.state.peers.insert(slot, request.address);
-            tracing::debug!(session = %id, peer = %request.address, path = request.uri.path(), "session opened");
+            tracing::debug!(
+                session = %id,
+                peer = %request.address,
+                path = request.uri.path(),
+                origin = request.headers.get(header::ORIGIN).and_then(origin::told),
+                user = request.access.as_ref().map(|access| &*access.identity.user),
+                "session opened"
+            );
         }
         match &routes[route] {
             Service::Handler(handler) => {

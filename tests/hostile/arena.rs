@@ -21,6 +21,7 @@ const PEAK_BYTES_MAX: usize = 24 * MIB;
 const REFUSED: &str = "uproar_connections_refused_total";
 const CLOSED: &str = "uproar_sessions_closed_total";
 const ERRORS: &str = "uproar_chat_errors_total";
+const TOKENS: &str = "uproar_tokens_total";
 
 /// What the server is to have counted by the end of a case: a metric, one of its reasons (all of them where there is
 /// none), how many times.
@@ -44,6 +45,11 @@ pub(crate) const fn closed(label: &'static str, times: usize) -> Counted {
 /// So many errors of that code told to sessions of the chat.
 pub(crate) const fn errors(label: &'static str, times: usize) -> Counted {
     Counted { metric: ERRORS, label, times }
+}
+
+/// So many tokens that were looked at with that result.
+pub(crate) const fn tokens(label: &'static str, times: usize) -> Counted {
+    Counted { metric: TOKENS, label, times }
 }
 
 impl Counted {

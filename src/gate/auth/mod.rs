@@ -9,6 +9,8 @@ mod algorithm;
 pub(crate) mod callback;
 mod claims;
 mod denial;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod head;
 mod key;
 pub(crate) mod key_source;

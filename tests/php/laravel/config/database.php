@@ -1,0 +1,10 @@
+<?php
+// SQLite, which needs no server.
+
+return [
+    'default' => 'sqlite',
+    'connections' => [
+        'sqlite' => ['driver' => 'sqlite', 'database' => database_path('database.sqlite'), 'prefix' => ''],
+    ],
+    'migrations' => 'migrations',
+];
