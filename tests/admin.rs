@@ -172,7 +172,9 @@ fn from_elsewhere_a_key_is_needed() {
     // Programs of this machine need none, under a name of this machine; a proxy's visitors are none of them.
     assert_eq!(get(here, "/metrics", "localhost", ""), 200);
     assert_eq!(get(here, "/metrics", "rebound.example", ""), 403);
-    assert_eq!(get(here, "/metrics", "localhost", "X-Forwarded-For: 1.2.3.4\r\n"), 401);
+    for field in ["X-Forwarded-For: 1.2.3.4", "X-Real-IP: 1.2.3.4", "Via: 1.1 proxy"] {
+        assert_eq!(get(here, "/metrics", "localhost", &format!("{field}\r\n")), 401, "{field}");
+    }
     assert_eq!(get(here, "/metrics", "rebound.example", &shows(&old.0)), 200);
     Client::connect(server.address, "/");
 }

@@ -252,6 +252,14 @@ fn keys_of_a_program_are_checked_too() {
 }
 
 #[test]
+fn a_misspelt_secret_is_not_shown() {
+    for section in ["callbacks", "webhooks"] {
+        let shown = format!("{section}.secrt = \"***\" (a.toml line 2): no such key");
+        check(section, &format!("[{section}]\nsecrt = \"hunter2\"\n"), &[&shown]);
+    }
+}
+
+#[test]
 fn keys_of_the_api_have_scopes_that_there_are_and_are_not_shown() {
     let hash = uproar::config::KeyHash::of("hunter2");
     let keys = |entry: &str| format!("[api]\nkeys = [\"{entry}\"]\n");

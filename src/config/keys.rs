@@ -224,6 +224,9 @@ config! {
         wildcards: bool = false;
         /// Lets in requests that name no origin, as programs send them, without a token too.
         missing_allowed: bool = false;
+        /// Lets in, on an open server of this machine, pages without an origin of their own: those opened from files,
+        /// as tutorials do, but also frames that a page of anybody's has put into a sandbox.
+        files_allowed: bool = true;
     }
 
     /// TLS on the public address, and on the operator's.

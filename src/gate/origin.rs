@@ -20,8 +20,12 @@ const LOGGED_BYTES_MAX: usize = 300;
 pub enum OriginRule {
     /// Anybody: the network was let in on purpose.
     Any,
-    /// Requests to a loopback host, from programs, from files and from pages of loopback hosts.
-    Loopback,
+    /// Requests to a loopback host, from programs and from pages of loopback hosts.
+    Loopback {
+        /// Whether pages without an origin of their own are let in, too: files, and frames that some page, whosever
+        /// it is, has put into a sandbox.
+        files: bool,
+    },
     /// What an operator lists.
     Listed(Arc<Listed>),
 }
@@ -42,9 +46,11 @@ pub struct Listed {
 pub enum Pages {
     /// All there are.
     Any,
-    /// Those of the host that the request is for.
+    /// Those of the host that the request is for, by whichever scheme.
     #[default]
     Own,
+    /// Those of them that came by https.
+    OwnSecure,
     /// Those of these origins.
     Of(Vec<AllowedOrigin>),
 }
@@ -93,9 +99,11 @@ impl OriginRule {
         };
         match self {
             Self::Any => Ok(Visitor::Welcome),
-            Self::Loopback if !authority.host.is_loopback() => Err(Foreign::Host),
-            Self::Loopback if origin.is_none_or(is_local) => Ok(Visitor::Welcome),
-            Self::Loopback => Err(Foreign::Origin),
+            Self::Loopback { .. } if !authority.host.is_loopback() => Err(Foreign::Host),
+            Self::Loopback { files } if origin.is_none_or(|origin| is_local(origin, *files)) => {
+                Ok(Visitor::Welcome)
+            }
+            Self::Loopback { .. } => Err(Foreign::Origin),
             Self::Listed(listed) => listed.check(authority, origin),
         }
     }
@@ -113,6 +121,9 @@ impl Listed {
         let is_listed = match &self.pages {
             Pages::Any => true,
             Pages::Own => named.is_some_and(|origin| origin.is_of(authority)),
+            Pages::OwnSecure => named.is_some_and(|origin| {
+                origin.scheme.eq_ignore_ascii_case("https") && origin.is_of(authority)
+            }),
             Pages::Of(list) => {
                 named.is_some_and(|origin| list.iter().any(|allowed| allowed.matches(&origin)))
             }
@@ -135,11 +146,11 @@ impl Visitor {
     }
 }
 
-/// A page opened from a file, whose origin browsers do not tell, or one served by a loopback host on any port.
-fn is_local(origin: &[u8]) -> bool {
+/// A page served by a loopback host on any port; with `files` one whose origin browsers do not tell, too.
+fn is_local(origin: &[u8], files: bool) -> bool {
     let Ok(origin) = str::from_utf8(origin) else { return false };
     if origin == "null" {
-        return true;
+        return files;
     }
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
@@ -156,6 +167,7 @@ pub(crate) fn told(origin: &HeaderValue) -> Option<&str> {
 mod tests {
     use super::*;
 
+    const LOOPBACK: OriginRule = OriginRule::Loopback { files: true };
     const HERE: Authority<'_> = at("localhost");
 
     const fn at(name: &str) -> Authority<'_> {
@@ -163,19 +175,40 @@ mod tests {
     }
 
     fn check(origins: &[&str], expected: Result<(), Foreign>) {
-        let found =
-            OriginRule::Loopback.check(HERE, origins.iter().map(|origin| origin.as_bytes()));
+        let found = LOOPBACK.check(HERE, origins.iter().map(|origin| origin.as_bytes()));
         assert_eq!(found, expected.map(|()| Visitor::Welcome), "{origins:?}");
     }
 
     #[test]
     fn a_foreign_host_is_refused_whatever_the_origin() {
         let rebound = at("rebound.example");
-        assert_eq!(OriginRule::Loopback.check(rebound, []), Err(Foreign::Host));
+        assert_eq!(LOOPBACK.check(rebound, []), Err(Foreign::Host));
+        assert_eq!(LOOPBACK.check(rebound, [&b"http://localhost"[..]]), Err(Foreign::Host));
+    }
+
+    #[test]
+    fn files_can_be_kept_out() {
+        let rule = OriginRule::Loopback { files: false };
+        assert_eq!(rule.check(HERE, [&b"null"[..]]), Err(Foreign::Origin));
+        assert_eq!(rule.check(HERE, [&b"http://localhost"[..]]), Ok(Visitor::Welcome));
+        assert_eq!(rule.check(HERE, []), Ok(Visitor::Welcome));
+    }
+
+    #[test]
+    fn own_pages_of_a_server_that_speaks_tls_came_by_https() {
+        let site = at("chat.example");
+        let rule = |pages| {
+            let listed = Listed { pages, ..Listed::default() };
+            OriginRule::Listed(Arc::new(listed))
+        };
+        let check = |pages, origin: &str| rule(pages).check(site, [origin.as_bytes()]);
+        assert_eq!(check(Pages::OwnSecure, "https://chat.example"), Ok(Visitor::Welcome));
         assert_eq!(
-            OriginRule::Loopback.check(rebound, [&b"http://localhost"[..]]),
-            Err(Foreign::Host)
+            check(Pages::OwnSecure, "http://chat.example"),
+            Err(Foreign::UnlistedOrigin),
+            "which whoever is on the way can have made"
         );
+        assert_eq!(check(Pages::Own, "http://chat.example"), Ok(Visitor::Welcome));
     }
 
     #[test]
@@ -234,10 +267,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text() {
-        assert_eq!(
-            OriginRule::Loopback.check(HERE, [&b"http://local\xffhost"[..]]),
-            Err(Foreign::Origin)
-        );
+        assert_eq!(LOOPBACK.check(HERE, [&b"http://local\xffhost"[..]]), Err(Foreign::Origin));
     }
 
     fn listed(pages: Pages, hosts: &[&str], lets_programs_in: bool) -> OriginRule {

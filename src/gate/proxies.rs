@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use hyper::{HeaderMap, header};
+use hyper::HeaderMap;
 use ipnet::IpNet;
 
 /// The network of a proxy: `10.0.0.0/8`, or one address.
@@ -168,14 +168,17 @@ impl fmt::Display for ProxyNetwork {
     }
 }
 
+/// The fields of which a proxy adds some.
+const FORWARDED_FIELDS: [&str; 6] =
+    ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
 /// Whether a request from inside says that it is somebody's outside.
 pub(crate) fn is_forwarded(headers: &HeaderMap, peer: IpAddr) -> bool {
     let is_inside = match peer.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
     };
-    is_inside
-        && (headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED))
+    is_inside && FORWARDED_FIELDS.iter().any(|name| headers.contains_key(*name))
 }
 
 #[cfg(test)]

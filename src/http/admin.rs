@@ -170,7 +170,10 @@ impl Admin {
             return Err(Refusal::NoKey);
         }
         let origins = headers.get_all(header::ORIGIN).iter().map(|origin| origin.as_bytes());
-        OriginRule::Loopback.check(authority, origins).map(drop).map_err(Refusal::Foreign)
+        OriginRule::Loopback { files: false }
+            .check(authority, origins)
+            .map(drop)
+            .map_err(Refusal::Foreign)
     }
 
     fn metrics(&self) -> Response<Full<Bytes>> {

@@ -79,7 +79,7 @@ impl Judge {
                 header_bytes_max: 2048,
                 headers_max: 32,
             },
-            origin_rule: OriginRule::Loopback,
+            origin_rule: OriginRule::Loopback { files: true },
             demo: true,
             connections: Arc::new(Connections::new(1)),
             readiness,

@@ -344,11 +344,12 @@ fn origin_rule(config: &Config) -> OriginRule {
     let is_open = config.auth.open_to_network;
     let is_listed = !origins.allowed.is_empty() || !origins.hosts.is_empty();
     if !is_listed && config.is_private() {
-        return OriginRule::Loopback;
+        return OriginRule::Loopback { files: origins.files_allowed };
     }
     let pages = match is_open {
         _ if !origins.allowed.is_empty() => Pages::Of(origins.allowed.clone()),
         true => Pages::Any,
+        false if config.tls.certificate_file.is_some() => Pages::OwnSecure,
         false => Pages::Own,
     };
     let lets_programs_in = origins.missing_allowed || pages == Pages::Any;

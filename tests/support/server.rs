@@ -15,9 +15,9 @@ use super::{PATIENCE, wait_for};
 /// A free port of this machine alone.
 const ANY_PORT: &str = "127.0.0.1:0";
 
-/// The server's binary: the one of this build, or that which `UPROAR_BINARY` in the environment names.
+/// The server's binary: the one of this build, or that which `SERVER_BINARY` in the environment names.
 pub fn binary() -> Command {
-    Command::new(std::env::var_os("UPROAR_BINARY").unwrap_or(env!("CARGO_BIN_EXE_uproar").into()))
+    Command::new(std::env::var_os("SERVER_BINARY").unwrap_or(env!("CARGO_BIN_EXE_uproar").into()))
 }
 
 /// One running server.

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 
+use super::claims::present;
 use super::denial::Denial;
 use super::{claims, now_ms};
 use crate::gate::access::Access;
@@ -39,9 +40,13 @@ pub(crate) struct Question {
 #[serde(deny_unknown_fields)]
 struct Known {
     user: String,
+    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     rooms: Option<BTreeMap<String, Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
     direct: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     expires_at: Option<u64>,
 }
 

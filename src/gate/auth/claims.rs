@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::token_error::TokenError;
 use crate::gate::access::Access;
@@ -13,13 +13,28 @@ use crate::protocol::chat::{GUEST_PREFIX, Identity, check_name, check_user_id};
 /// The claims that mean something here; others are not looked at. `aud` is the library's matter.
 #[derive(Deserialize)]
 pub(super) struct Claims {
+    #[serde(default, deserialize_with = "present")]
     sub: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     iss: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     exp: Option<f64>,
+    #[serde(default, deserialize_with = "present")]
     nbf: Option<f64>,
+    #[serde(default, deserialize_with = "present")]
     rooms: Option<BTreeMap<String, Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
     direct: Option<bool>,
+}
+
+/// A field that may be left out, and is not `null` where it is there: that would be no less than a slip, which must not
+/// grant what nobody granted.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What claims are held against.

@@ -37,7 +37,12 @@ impl Key {
         Self { id, issuer, algorithm, decoding, validation }
     }
 
-    /// Whether a token that names this key, or none, may have been signed with it.
+    /// Whether a token names this key.
+    pub(super) fn is_named(&self, named: Option<&str>) -> bool {
+        named.is_some() && self.id.as_deref() == named
+    }
+
+    /// Whether a token that names a key so, or none, may have been signed with this one.
     pub(super) fn may_be(&self, named: Option<&str>) -> bool {
         match (&self.id, named) {
             (Some(id), Some(named)) => **id == *named,

@@ -22,6 +22,7 @@ mod token_error;
 mod token_key;
 mod tokens;
 
+pub(crate) use claims::present;
 pub use denial::Denial;
 pub(crate) use key_source::{read_secret, secret_of};
 pub(crate) use mint::NewToken;

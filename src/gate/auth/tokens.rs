@@ -73,8 +73,10 @@ impl Tokens {
         let fetched: Vec<_> = self.remotes.iter().map(|remote| remote.keys()).collect();
         let keys = self.keys.iter().chain(fetched.iter().flat_map(|keys| keys.iter()));
         let meant = keys.filter(|key| key.may_be(head.key.as_deref()));
-        let (fitting, other): (Vec<_>, Vec<_>) =
+        let (mut fitting, other): (Vec<_>, Vec<_>) =
             meant.partition(|key| key.algorithm == head.algorithm);
+        // Before those that have no name and so may be meant by any.
+        fitting.sort_by_key(|key| !key.is_named(head.key.as_deref()));
         for key in fitting.iter().take(KEYS_TRIED_MAX) {
             match key.verify(token) {
                 // Another key may have been meant.

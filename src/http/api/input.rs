@@ -13,6 +13,7 @@ use serde_json::Number;
 use tokio::time;
 
 use crate::{
+    gate::auth::present,
     http::api::{endpoints::decode, problem::Problem},
     protocol::chat::{GUEST_PREFIX, Identity, SEQ_MAX, check_name, check_user_id},
     rooms::name,
@@ -68,13 +69,6 @@ pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem
         true => Problem::invalid(error.to_string()),
         false => Problem::malformed(format!("not JSON: {error}")),
     })
-}
-
-/// A field that may be left out, and is not `null` where it is there.
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// A whole number below 2^53, however JSON writes it.

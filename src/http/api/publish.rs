@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
+    gate::auth::present,
     http::api::{
         Api, Chat,
-        input::{self, object, present},
+        input::{self, object},
         problem::Problem,
     },
     log::{

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    gate::standing::Measure,
+    gate::{auth::present, standing::Measure},
     http::api::{
         Api,
-        input::{object, present, whole},
+        input::{object, whole},
         problem::Problem,
     },
     log::writer::system_time,

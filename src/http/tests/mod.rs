@@ -85,7 +85,7 @@ fn serve(options: impl FnOnce(&mut Options), test: impl AsyncFnOnce(Server)) {
                 connections_max: 64,
                 mailbox: 64,
                 demo: true,
-                origin_rule: OriginRule::Loopback,
+                origin_rule: OriginRule::Loopback { files: true },
                 address_limits: AddressLimits::NONE,
             };
             options(&mut chosen);

@@ -352,7 +352,7 @@ fn door(runtime: &tokio::runtime::Runtime, connections: &Arc<Connections>) -> Do
     let site = Site::new(Settings {
         routes: Routes::new(Vec::new()).expect("no routes"),
         limits,
-        origin_rule: OriginRule::Loopback,
+        origin_rule: OriginRule::Loopback { files: true },
         turnstile: Arc::new(Turnstile::new(AddressLimits::NONE)),
         proxies: Default::default(),
         authenticator: Arc::new(Authenticator::open()),

@@ -189,6 +189,27 @@ fn two_keys_hold_while_one_takes_over_from_the_other() {
 }
 
 #[test]
+fn a_claim_of_null_was_not_left_out() {
+    let generous =
+        with(vec![secret(SECRET)], |config| config.without_grant = Ungranted::Everything);
+    for claim in ["name", "iss", "exp", "nbf", "rooms", "direct"] {
+        let mut claims = json!({ "sub": "alice", "exp": NOW_SECS + 60 });
+        claims[claim] = Value::Null;
+        let token = signed(&json!({ "alg": "HS256" }), &claims, SECRET);
+        refused(&generous, &token, TokenError::Claims);
+    }
+}
+
+#[test]
+fn keys_without_names_do_not_hide_one_that_is_named() {
+    let mut keys: Vec<_> = (0..9).map(|n| secret(&format!("{n} {OTHER_SECRET}"))).collect();
+    keys.push(TokenKey { id: Some("b".into()), ..secret(SECRET) });
+    let claims = json!({ "sub": "alice", "exp": NOW_SECS + 60 });
+    let token = signed(&json!({ "alg": "HS256", "kid": "b" }), &claims, SECRET);
+    assert!(tokens(keys).verify(&token, NOW).is_ok());
+}
+
+#[test]
 fn what_other_software_signs_is_verified() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str, text: &str| {
