@@ -252,7 +252,7 @@ fn keys_of_a_program_are_checked_too() {
 }
 
 #[test]
-fn a_misspelt_secret_is_not_shown() {
+fn a_misspelt_secret_of_a_callback_is_not_shown() {
     for section in ["callbacks", "webhooks"] {
         let shown = format!("{section}.secrt = \"***\" (a.toml line 2): no such key");
         check(section, &format!("[{section}]\nsecrt = \"hunter2\"\n"), &[&shown]);
