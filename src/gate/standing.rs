@@ -96,6 +96,11 @@ impl Standings {
         Some(ends[Measure::Mute as usize]).filter(|end| *end > 0)
     }
 
+    /// Whether nothing that a user has said is to be heard, whichever measure it is for.
+    pub(crate) fn silences(&self, user: &str, now: u64) -> bool {
+        self.users.get(user).is_some_and(|ends| ends.iter().any(|end| *end > now))
+    }
+
     /// What is in force against one user, each measure with its end.
     pub(crate) fn of(&self, user: &str, now: u64) -> Vec<(Measure, Option<u64>)> {
         let ends = self.users.get(user).map_or_else(Ends::default, |ends| *ends);
@@ -150,12 +155,15 @@ mod tests {
         assert_eq!(standings.keeps_out("ann", 20), Some(Measure::Revocation));
         assert_eq!(standings.keeps_out("ann", 30), None);
         assert_eq!(standings.keeps_out("bob", 10), None);
+        assert!(standings.silences("ann", 40) && !standings.silences("bob", 10));
         assert_eq!(standings.counts(20), [0, 1, 1]);
         assert_eq!(standings.all(30), [restriction("ann", Measure::Mute, None)]);
         standings.lift("ann", Measure::Ban);
         assert_eq!(standings.keeps_out("ann", 10), Some(Measure::Revocation));
         standings.lift("ann", Measure::Revocation);
+        assert!(standings.silences("ann", 40));
         standings.lift("ann", Measure::Mute);
+        assert!(!standings.silences("ann", 40));
         assert!(standings.users.is_empty());
         standings.lift("ann", Measure::Mute);
     }
@@ -172,6 +180,7 @@ mod tests {
         assert_eq!(standings.impose(&ban("bob", Some(15)), 10), Ok(()));
         assert_eq!(standings.impose(&ban("cid", None), 15), Ok(()));
         assert_eq!(standings.keeps_out("ann", 15), Some(Measure::Ban));
+        assert!(standings.silences("ann", 15) && !standings.silences("ann", 20));
         assert_eq!(standings.keeps_out("bob", 15), None);
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Hub {
     /// Sessions of each authenticated user.
     pub(crate) users: Arc<Users>,
     /// Who may not come in, or say nothing.
-    pub(crate) standings: Standings,
+    pub(crate) standings: Arc<Standings>,
     /// Room for what is to be done about users.
     pub(crate) places: Places,
     /// The time to stop in is over: shards end without waiting for anybody.
@@ -48,7 +48,7 @@ impl Hub {
             placement: Placement::new(ports.len()),
             ports,
             users: Arc::default(),
-            standings: Standings::new(),
+            standings: Arc::new(Standings::new()),
             places: Places::new(),
             abandoned: AtomicBool::new(false),
         }

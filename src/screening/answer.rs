@@ -17,10 +17,14 @@ use crate::rooms::characters::{Flaw, flaw, is_visible};
 const REASON_CHARACTERS_MAX: usize = 200;
 
 /// What becomes of messages, for their label.
-pub(crate) const ANSWERS: [&str; 6] = ["allowed", "replaced", "denied", "invalid", "failed", FULL];
+pub(crate) const ANSWERS: [&str; 7] =
+    ["allowed", "replaced", "denied", "invalid", "failed", FULL, BARRED];
 
 /// Nobody was asked, because too many messages waited.
 pub(crate) const FULL: &str = "full";
+
+/// Whatever the answer was: its author may say nothing any more.
+pub(super) const BARRED: &str = "barred";
 
 /// Makes every metric exist at zero, whatever is configured.
 pub(crate) fn register() {

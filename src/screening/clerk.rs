@@ -4,19 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::Gauge;
+use metrics::{Counter, Gauge};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time;
 
 use super::Asker;
+use super::answer::BARRED;
 use super::lines::{Lines, Ticket};
 use super::question;
+use crate::gate::standing::Standings;
 use crate::log::handle::Log;
 use crate::log::ruling::Ruling;
 use crate::log::writer::system_time;
 use crate::log::{Draft, Submission};
-use crate::metrics::PUBLISH_WAITING;
+use crate::metrics::{PUBLISH_CALLBACKS, PUBLISH_WAITING};
 
 /// How long messages wait for a log that has too much to do already, each time.
 const RETRY: Duration = Duration::from_millis(5);
@@ -24,11 +26,15 @@ const RETRY: Duration = Duration::from_millis(5);
 /// Of the questions that may be on their way, the part that one conversation may have.
 const SHARE: usize = 4;
 
+/// What somebody is told who may say nothing any more.
+const SILENCED: &str = "this user may say nothing for now";
+
 /// What the task owns.
 pub(super) struct Clerk {
     incoming: Receiver<Vec<Draft>>,
     asker: Arc<Asker>,
     log: Log,
+    standings: Arc<Standings>,
     requests_max: usize,
     lines: Lines,
     asking: JoinSet<Ruling>,
@@ -36,6 +42,7 @@ pub(super) struct Clerk {
     /// For the log, in order. No more than the shards have on the way.
     ready: Vec<Draft>,
     waiting: Gauge,
+    barred: Counter,
 }
 
 impl Clerk {
@@ -43,18 +50,21 @@ impl Clerk {
         incoming: Receiver<Vec<Draft>>,
         asker: Arc<Asker>,
         log: Log,
+        standings: Arc<Standings>,
         requests_max: usize,
     ) -> Self {
         Self {
             incoming,
             asker,
             log,
+            standings,
             requests_max,
             lines: Lines::new(requests_max.div_ceil(SHARE)),
             asking: JoinSet::new(),
             tickets: HashMap::new(),
             ready: Vec::new(),
             waiting: metrics::gauge!(PUBLISH_WAITING),
+            barred: metrics::counter!(PUBLISH_CALLBACKS, "result" => BARRED),
         }
     }
 
@@ -106,9 +116,22 @@ impl Clerk {
         if self.ready.is_empty() {
             return;
         }
+        self.bar();
         let submission = Submission { drafts: std::mem::take(&mut self.ready) };
         if let Err(submission) = self.log.offer(submission) {
             self.ready = submission.drafts;
+        }
+    }
+
+    /// Lets nothing be stored of those who were banned, revoked or muted since they sent it. This is as late as can be:
+    /// who bans and then erases what was said must not find more of it afterwards.
+    fn bar(&mut self) {
+        let now = system_time();
+        for draft in &mut self.ready {
+            if draft.refused().is_none() && self.standings.silences(&draft.author.user, now) {
+                draft.ruling = Some(Box::new(Ruling::Denied(Some(SILENCED.into()))));
+                self.barred.increment(1);
+            }
         }
     }
 }

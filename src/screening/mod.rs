@@ -18,6 +18,7 @@ use metrics::Counter;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::gate::standing::Standings;
 use crate::log::Draft;
 use crate::log::handle::{Log, OnPanic};
 use crate::metrics::PUBLISH_CALLBACKS;
@@ -73,12 +74,13 @@ pub(crate) struct Screening {
 }
 
 impl Plan {
-    /// Has somebody ask from now on, for that many shards. What is ruled goes to that log. A panic is told: those who
-    /// wait would wait for ever.
+    /// Has somebody ask from now on, for that many shards. What is ruled goes to that log, and nothing is stored of those
+    /// who have lost their standing. A panic is told: those who wait would wait for ever.
     pub(crate) fn start(
         self,
         runtime: &Handle,
         log: Log,
+        standings: Arc<Standings>,
         shards: usize,
         on_panic: OnPanic,
     ) -> Screening {
@@ -86,7 +88,7 @@ impl Plan {
         let waiting_max = (waiting_max / shards.max(1)).max(1);
         // Each hand-over has one message at least, so that there is always room for it.
         let (drafts, incoming) = mpsc::channel(waiting_max * shards.max(1));
-        let clerk = Clerk::new(incoming, Arc::new(asker), log, requests_max);
+        let clerk = Clerk::new(incoming, Arc::new(asker), log, standings, requests_max);
         let work = runtime.spawn(clerk.run());
         runtime.spawn(async move {
             if let Err(error) = work.await

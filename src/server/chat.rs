@@ -75,7 +75,8 @@ impl Chat {
     ) -> Self {
         let (log, events) = (self.running.log(), events.clone());
         let on_panic: OnPanic = Arc::new(move |message| end_server(&events, message));
-        let start = |plan: Plan| plan.start(runtime, log, hub.ports.len(), on_panic);
+        let (standings, shards) = (Arc::clone(&hub.standings), hub.ports.len());
+        let start = |plan: Plan| plan.start(runtime, log, standings, shards, on_panic);
         self.settings.screening = plan.map(start);
         self
     }

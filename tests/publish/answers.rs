@@ -163,7 +163,7 @@ fn rights() -> serde_json::Value {
     json!({ "rooms": { "*": ["join", "send", "history"] }, "direct": true })
 }
 
-fn user(server: &Server, name: &str) -> ChatClient {
+pub(super) fn user(server: &Server, name: &str) -> ChatClient {
     let hello = json!({ "type": "hello", "token": token(name, &rights()) });
     ChatClient::hello(Client::connect(server.address, "/chat"), &hello)
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_types, reason = "between the threads of a backend and the test")]
 
 mod answers;
+mod barred;
 mod failures;
 mod order;
 mod resends;
@@ -69,18 +70,21 @@ fn bodies(server: &Server, room: &str) -> Vec<Value> {
 
 /// Has the API do something.
 fn ask_api(server: &Server, key: &str, path: &str, body: &Value) {
-    let body = body.to_string();
+    request_api(server, key, ("POST", path), &body.to_string());
+}
+
+fn request_api(server: &Server, key: &str, (method, path): (&str, &str), body: &str) {
     let mut client = Client::raw(server.address);
     client.write(
         format!(
-            "POST /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .as_bytes(),
     );
     let head = client.read_head();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 20"), "{head}");
 }
 
 fn results(server: &Server, result: &str) -> f64 {

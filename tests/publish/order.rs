@@ -13,7 +13,7 @@ use super::{allow, answer, bodies, member, replace, results, said, say, server};
 
 /// Holds back the answers to some messages until it is opened.
 #[derive(Default)]
-struct Gate(Mutex<bool>, Condvar);
+pub(super) struct Gate(Mutex<bool>, Condvar);
 
 impl Gate {
     fn wait(&self) {
@@ -21,14 +21,14 @@ impl Gate {
         drop(self.1.wait_while(is_open, |is_open| !*is_open).expect("no panic"));
     }
 
-    fn open(&self) {
+    pub(super) fn open(&self) {
         *self.0.lock().expect("no panic") = true;
         self.1.notify_all();
     }
 }
 
 /// A backend that answers about bodies that begin with "slow" only once the gate is open.
-fn gated() -> (Backend, Arc<Gate>) {
+pub(super) fn gated() -> (Backend, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let held = Arc::clone(&gate);
     let backend = Backend::start(move |asked| {
