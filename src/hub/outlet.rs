@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::hub::Hub;
 use crate::hub::shard_set::ShardSet;
 use crate::log::client::{DESK, Desk};
+use crate::log::removal::Removal;
 use crate::log::{Delivery, Found, Message, Outlet};
 use crate::rooms::conversation::{Conversation, View, inbox};
 use crate::webhooks::Tap;
@@ -53,6 +54,12 @@ impl Outlet for Shards {
     fn stored(&self, conversation: &Conversation, messages: &[Message]) {
         if let Some(tap) = &self.tap {
             tap.stored(conversation, messages);
+        }
+    }
+
+    fn removes(&self, removal: &Removal) {
+        if let Some(tap) = &self.tap {
+            tap.removes(removal);
         }
     }
 

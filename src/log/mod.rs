@@ -32,6 +32,7 @@ pub(crate) mod writer;
 use std::sync::Arc;
 
 use crate::log::kind::Kind;
+use crate::log::removal::Removal;
 use crate::log::ruling::Ruling;
 use crate::protocol::SessionId;
 use crate::protocol::chat::{ClientId, Identity};
@@ -170,6 +171,8 @@ pub(crate) trait Outlet: Send + Sync {
     fn found(&self, shard: usize, found: Found);
     /// Hears of messages that were stored one after another in one conversation.
     fn stored(&self, _conversation: &Conversation, _messages: &[Message]) {}
+    /// Hears that nobody is to see these any more, of all that was stored before.
+    fn removes(&self, _removal: &Removal) {}
     /// Tells a shard that the log has room again, after it turned a submission or a read of that shard away.
     fn has_room(&self, shard: usize);
 }

@@ -10,6 +10,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::log::counters::Counters;
+use crate::log::removal::Removal;
 use crate::log::{Answer, Delivery, Message, Notice, Outlet, Part};
 use crate::protocol::chat::message_text;
 use crate::protocol::frame;
@@ -73,6 +74,11 @@ impl Outgoing {
                 });
             }
         }
+    }
+
+    /// Nobody is to see these any more.
+    pub(super) fn removes(&self, removal: &Removal) {
+        self.outlet.removes(removal);
     }
 
     #[allow(clippy::expect_used, reason = "the text is put together from text")]

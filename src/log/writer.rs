@@ -151,6 +151,8 @@ impl Writer {
 
     /// Makes the first step of an order at once, in every engine: so it is decided what it is about.
     fn begin(&mut self, order: Order) {
+        // Also of what an engine has already let go of.
+        self.outgoing.removes(&order.removal);
         let mut underway = Underway::new(order);
         for (keeping, errand) in mem::take(&mut underway.errands) {
             match self.remove(keeping, errand, &mut underway) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::log::{Epoch, Message, Millis};
+use crate::log::{Epoch, Message, Millis, Seq};
 use crate::rooms::conversation::Conversation;
 
 /// Which kinds of events are told.
@@ -24,6 +24,9 @@ pub(crate) struct Kinds {
 /// One event, as JSON text.
 pub(crate) type Text = Box<str>;
 
+/// Where a message is.
+pub(crate) type Place = (Conversation, Seq);
+
 /// What is not in the log.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
@@ -33,8 +36,8 @@ pub(crate) enum Event {
     Member { room: u64, user: Arc<str>, name: Arc<str>, has_joined: bool },
     /// A user of the chat has a session now, or none.
     User { user: Arc<str>, is_online: bool },
-    /// A message that is kept in memory alone.
-    Message(Text),
+    /// A message that is kept in memory alone, whose text waits beside the queue.
+    Message(Place),
 }
 
 #[derive(Serialize)]

@@ -1,22 +1,21 @@
 //! What happens and is not kept: from the shards through a queue with a bound to the application, best effort, in order
 //! for each room and each user.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
 use super::event::{self, Event, Kinds, Text};
+use super::names::Names;
 use super::sender::{self, Sender};
+use super::waiting::Waiting;
 use crate::hub::directory::Watch;
+use crate::log::removal::Removal;
 use crate::log::writer::system_time;
 use crate::log::{Message, Millis};
 use crate::rooms::conversation::{Conversation, is_public, whose_online};
 use crate::rooms::presence::Happening;
 use crate::rooms::rules::{Engine, RoomRules};
-
-/// Rooms that nobody is in whose names are still known, for who is said to have left them a moment later.
-const VACATED_MAX: usize = 1024;
 
 /// Hears what happens, from any thread, and never waits.
 #[derive(Debug)]
@@ -25,6 +24,7 @@ pub(crate) struct Tap {
     news: Arc<Notify>,
     kinds: Kinds,
     rules: Arc<RoomRules>,
+    waiting: Arc<Waiting>,
 }
 
 impl Tap {
@@ -32,9 +32,9 @@ impl Tap {
         queue: mpsc::Sender<(Event, Millis)>,
         news: Arc<Notify>,
         kinds: Kinds,
-        rules: Arc<RoomRules>,
+        (rules, waiting): (Arc<RoomRules>, Arc<Waiting>),
     ) -> Self {
-        Self { queue, news, kinds, rules }
+        Self { queue, news, kinds, rules, waiting }
     }
 
     /// Messages were stored. Those of a durable room are read from the log.
@@ -54,15 +54,27 @@ impl Tap {
             // Positions of different processes have nothing to do with each other.
             let epoch = format!("memory-{}", message.client_id).into();
             if let Some(text) = event::message(&epoch, conversation, message, false) {
-                self.tell(Event::Message(text));
+                let place = (conversation.clone(), message.seq);
+                self.waiting.add(place.clone(), message, text);
+                if !self.tell(Event::Message(place.clone())) {
+                    self.waiting.take(&place);
+                }
             }
         }
     }
 
-    fn tell(&self, event: Event) {
-        if self.queue.try_send((event, system_time())).is_err() {
+    /// Nobody is to see these any more. What is already in a batch stays there.
+    pub(crate) fn removes(&self, removal: &Removal) {
+        self.waiting.remove(removal);
+    }
+
+    /// Whether there is a place for it.
+    fn tell(&self, event: Event) -> bool {
+        let is_queued = self.queue.try_send((event, system_time())).is_ok();
+        if !is_queued {
             sender::count("dropped", 1);
         }
+        is_queued
     }
 }
 
@@ -104,18 +116,18 @@ pub(super) struct Live {
     protocols: Vec<String>,
     /// Whether rooms are told of, or only their names wanted.
     tells_rooms: bool,
-    names: HashMap<u64, Arc<str>>,
-    vacated: VecDeque<u64>,
+    names: Names,
+    waiting: Arc<Waiting>,
 }
 
 impl Live {
     pub(super) fn new(
-        events: mpsc::Receiver<(Event, Millis)>,
+        (events, waiting): (mpsc::Receiver<(Event, Millis)>, Arc<Waiting>),
         (sender, batch_events_max): (Arc<Sender>, usize),
         (protocols, tells_rooms): (Vec<String>, bool),
     ) -> Self {
-        let (names, vacated) = (HashMap::new(), VecDeque::new());
-        Self { events, sender, batch_events_max, protocols, tells_rooms, names, vacated }
+        let names = Names::default();
+        Self { events, sender, batch_events_max, protocols, tells_rooms, names, waiting }
     }
 
     /// For as long as the server runs.
@@ -132,34 +144,21 @@ impl Live {
 
     fn write(&mut self, event: Event, time: Millis) -> Option<Text> {
         match event {
-            Event::Message(text) => Some(text),
+            Event::Message(place) => self.waiting.take(&place),
             Event::User { user, is_online } => Some(event::user(&user, is_online, time)),
             Event::Room { protocol, room, id, is_occupied } => {
-                self.know(id, &room, is_occupied);
+                self.names.hear(id, &room, is_occupied);
                 let protocol = self.protocols.get(protocol).map_or("", String::as_str);
                 self.tells_rooms.then(|| event::room(protocol, &room, is_occupied, time))
             }
             Event::Member { room, user, name, has_joined } => {
-                let Some(room) = self.names.get(&room) else {
+                let Some(room) = self.names.of(room) else {
                     // What said its name did not fit into the queue.
                     sender::count("dropped", 1);
                     return None;
                 };
                 Some(event::member(room, (&user, &name), has_joined, time))
             }
-        }
-    }
-
-    fn know(&mut self, id: u64, name: &Arc<str>, is_occupied: bool) {
-        if is_occupied {
-            self.names.insert(id, Arc::clone(name));
-            return;
-        }
-        self.vacated.push_back(id);
-        if self.vacated.len() > VACATED_MAX
-            && let Some(id) = self.vacated.pop_front()
-        {
-            self.names.remove(&id);
         }
     }
 }

@@ -8,8 +8,10 @@
 mod cursor;
 pub(crate) mod event;
 mod live;
+mod names;
 mod sender;
 mod stored;
+mod waiting;
 
 pub(crate) use live::Tap;
 
@@ -29,6 +31,7 @@ use event::Kinds;
 use live::Live;
 use sender::Sender;
 use stored::Stored;
+use waiting::Waiting;
 
 /// What webhooks are made with.
 pub(crate) struct Webhooks {
@@ -80,7 +83,8 @@ impl Webhooks {
             give_up: self.give_up,
         });
         let live = (Arc::clone(&sender), self.batch_events_max);
-        let live = Live::new(events, live, (protocols, self.kinds.room));
+        let waiting = Arc::new(Waiting::default());
+        let live = Live::new((events, Arc::clone(&waiting)), live, (protocols, self.kinds.room));
         runtime.spawn(live.run());
         if let Some(source) = source.filter(|_| self.kinds.message) {
             let cursor = Cursor::in_dir(&source.data_dir);
@@ -92,6 +96,6 @@ impl Webhooks {
             );
             runtime.spawn(stored.run());
         }
-        Tap::new(queue, news, self.kinds, rules)
+        Tap::new(queue, news, self.kinds, (rules, waiting))
     }
 }

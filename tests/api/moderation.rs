@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -219,6 +221,53 @@ fn webhooks_tell_what_was_removed() {
         assert_eq!(told["body"], json!({"seqs": [seq]}));
         assert_eq!((&told["room"], &told["from"]["user"]), (&json!(room), &json!("")));
     }
+}
+
+#[test]
+fn webhooks_do_not_tell_what_was_removed_while_it_waited() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let is_failing = Arc::clone(&fails);
+    let backend = Backend::start(move |_| {
+        let status = if is_failing.load(Ordering::SeqCst) { 503 } else { 200 };
+        Reply::Status(status, String::new())
+    });
+    let url = backend.url();
+    // One message is kept: what is not in its room any more may still wait.
+    let rules = "[{pattern = \"*\", engine = \"memory\", retention_messages = 1}]";
+    let server = server(&[
+        ("UPROAR_WEBHOOKS__URL", &*url),
+        ("UPROAR_WEBHOOKS__SECRET", backend::SECRET),
+        ("UPROAR_WEBHOOKS__ALLOW_PRIVATE_NETWORKS", "true"),
+        ("UPROAR_WEBHOOKS__RETRY_SECS_MAX", "1"),
+        ("UPROAR_CHAT__ROOMS", rules),
+    ]);
+    let (mut ann, mut eve) = (enter(&server, "ann"), enter(&server, "eve"));
+    for room in ["a", "b"] {
+        ann.join(room);
+        eve.join(room);
+    }
+    say(&mut ann, "a", &json!("first"));
+    backend.next();
+    // From now on everything waits behind the first.
+    let seq = say(&mut ann, "a", &json!(SECRET));
+    say(&mut eve, "a", &json!(SECRET));
+    say(&mut ann, "b", &json!(SECRET));
+    say(&mut ann, "a", &json!("stays"));
+    redact(&server, "a", &[seq]);
+    removed(&server, "DELETE", "/users/eve/messages", None);
+    removed(&server, "DELETE", "/rooms/b/log", None);
+    say(&mut ann, "b", &json!("last"));
+    fails.store(false, Ordering::SeqCst);
+    let mut bodies = Vec::new();
+    while bodies.last() != Some(&json!("last")) {
+        let told = backend.next().json();
+        assert!(!told.to_string().contains(SECRET), "{told}");
+        let events = told["events"].as_array().expect("a list");
+        let texts = events.iter().filter(|event| event["kind"] == "text");
+        bodies.extend(texts.map(|event| event["body"].clone()));
+    }
+    bodies.dedup();
+    assert_eq!(bodies, ["first", "stays", "last"]);
 }
 
 #[test]
